@@ -1,0 +1,219 @@
+"""Every refusal, with its status and challenge (:rfc:`6750#section-3`).
+
+A refusal is raised where it is found, as the precise class. It is a werkzeug ``HTTPException``, so that
+``@app.errorhandler`` sees it and an application without handlers answers correctly. Texts are fixed or name a
+check; they never hold a token, key, claim or address.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+REST = 5
+"""Seconds after a failed exchange in which nothing is tried again; what ``Retry-After`` says."""
+
+
+class Issue(NamedTuple):
+    """One thing wrong with what somebody wrote.
+
+    :param resource: ``"AccessPolicy/readers"``, a file's path, or ``""`` where neither is known.
+    :param path: where in the resource, ``"jwt.iss"``; ``""`` for all of it.
+    :param message: the reason, and what would work.
+    """
+
+    resource: str
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        place = " ".join(part for part in (self.resource, self.path) if part)
+        return f"{place}: {self.message}" if place else self.message
+
+
+class ConfigError(Exception):
+    """A setting that is misspelt, of the wrong type or out of range; the text names it and a value that works."""
+
+
+class Rejected(Exception):
+    """What somebody wrote and must not be used: a resource, a registry, a pattern. What was in force stays so.
+
+    :param issues: every fault found, not only the first.
+    """
+
+    def __init__(self, issues: Sequence[Issue]) -> None:
+        super().__init__("\n".join(map(str, issues)))
+        self.issues = tuple(issues)
+
+    @classmethod
+    def at(cls, path: str, message: str) -> Rejected:
+        """One fault at `path` of a resource whose name the caller will add with :meth:`within`."""
+        return cls([Issue("", path, message)])
+
+    def within(self, resource: str, path: str = "") -> Rejected:
+        """The same faults as seen from outside: `resource` named, `path` put before each path."""
+        return Rejected(
+            [
+                Issue(issue.resource or resource, ".".join(p for p in (path, issue.path) if p), issue.message)
+                for issue in self.issues
+            ]
+        )
+
+
+class Refusal(HTTPException):
+    """A request that is turned away.
+
+    :param description: which check failed, for the caller to read.
+    :param hint: for the developer: resource, setting and the command that mends it; sent under ``app.debug`` only.
+
+    ``realm`` and ``resource_metadata`` are the application's; the extension sets them before it lets a refusal go.
+    """
+
+    code: int
+    error: str
+    """The member ``error`` of the body."""
+    challenged = True
+    """Whether the answer carries ``WWW-Authenticate``."""
+    challenge_error: str | None = None
+    """The attribute ``error`` of the challenge; none without a credential (:rfc:`6750#section-3.1`)."""
+    retry_after: int | None = None
+    """Seconds."""
+
+    realm = "api"
+    resource_metadata: str | None = None
+
+    def __init__(self, description: str | None = None, *, hint: str | None = None) -> None:
+        super().__init__(description or self.description)
+        self.hint = hint
+        self.show_hint = False
+
+    def challenge(self) -> str:
+        """The value of ``WWW-Authenticate``: each attribute once, in the characters the RFC allows."""
+        attributes = [("realm", self.realm), *self.challenge_attributes()]
+        if self.resource_metadata is not None:
+            attributes.append(("resource_metadata", self.resource_metadata))
+        return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in attributes)
+
+    def challenge_attributes(self) -> list[tuple[str, str]]:
+        if self.challenge_error is None:
+            return []
+        attributes = [("error", self.challenge_error)]
+        if self.description:
+            attributes.append(("error_description", self.description))
+        return attributes
+
+    def get_body(self, environ: WSGIEnvironment | None = None, scope: dict[str, Any] | None = None) -> str:
+        body = {"error": self.error}
+        if self.description:
+            body["error_description"] = self.description
+        if self.show_hint and self.hint:
+            body["hint"] = self.hint
+        return json.dumps(body)
+
+    def get_headers(
+        self, environ: WSGIEnvironment | None = None, scope: dict[str, Any] | None = None
+    ) -> list[tuple[str, str]]:
+        headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+        if self.challenged:
+            headers.append(("WWW-Authenticate", self.challenge()))
+        if self.retry_after is not None:
+            headers.append(("Retry-After", str(self.retry_after)))
+        return headers
+
+    def get_response(
+        self,
+        environ: WSGIEnvironment | Any = None,
+        scope: dict[str, Any] | None = None,
+    ) -> Response:
+        return Response(self.get_body(environ), self.code, Headers(self.get_headers(environ)))
+
+
+class InvalidRequest(Refusal):
+    """The header is malformed, there are two credentials, or it is over 16 KiB."""
+
+    code = 400
+    error = challenge_error = "invalid_request"
+
+
+class AuthenticationRequired(Refusal):
+    """No credential came, and no policy lets anonymous callers in."""
+
+    code = 401
+    error = "unauthorized"
+    description = "a bearer token is required"
+
+
+class InvalidToken(Refusal):
+    """The token is wrong, expired, of an unknown issuer, or its user is inactive."""
+
+    code = 401
+    error = challenge_error = "invalid_token"
+
+
+class AccessDenied(Refusal):
+    """No policy allows the request."""
+
+    code = 403
+    error = "access_denied"
+
+
+class InsufficientScope(Refusal):
+    """The token lacks a scope.
+
+    :param scope: the scopes that are needed, separated by single spaces (:rfc:`6750#section-3`).
+    """
+
+    code = 403
+    error = challenge_error = "insufficient_scope"
+    description = "the token lacks a scope that this request needs"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__()
+        self.scope = scope
+
+    def challenge_attributes(self) -> list[tuple[str, str]]:
+        return [*super().challenge_attributes(), ("scope", self.scope)]
+
+
+class Unavailable(Refusal):
+    """Something that is needed to decide cannot be had; nothing is known about the token."""
+
+    code = 503
+    error = "temporarily_unavailable"
+    challenged = False
+    retry_after = REST
+
+
+class ProviderUnavailable(Unavailable):
+    """An identity provider cannot be reached, answers nonsense, or refuses our own credential."""
+
+    description = "the identity provider cannot be reached"
+
+
+class RegistryUnavailable(Unavailable):
+    """No registry could be loaded yet."""
+
+    description = "the registry cannot be read"
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be reached, or our tables are not in it."""
+
+    description = "the database cannot be reached"
+
+
+class Misconfigured(Refusal):
+    """The application was put together so that a guard would not hold; closed until mended."""
+
+    code = 500
+    error = "server_error"
+    challenged = False
+    description = "the application is misconfigured"

@@ -1,0 +1,1 @@
+"""From a credential to a verified token."""

@@ -1,0 +1,92 @@
+"""What comes in and what comes out of introspection, and the seam between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+
+class Versioned(NamedTuple):
+    """Names one state of a resource.
+
+    :param id: the resource's id.
+    :param version: changes whenever anything that the resource stands for changes.
+    """
+
+    id: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a request brought.
+
+    :param scheme: lower case, ``"bearer"``.
+    :param token: at most 16 KiB of ``b64token`` characters (:rfc:`6750#section-2.1`); not verified.
+    """
+
+    scheme: str
+    token: str = field(repr=False)
+
+
+class Evidence(Protocol):
+    """What a verification rested on."""
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether it was taken back since, so that what rested on it falls with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a verified credential says. Times are seconds since the epoch; `claims` is read-only.
+
+    :param issuer: `iss`, compared as a string and never called.
+    :param subject: the provider's `subject_claim`, `sub` unless it says otherwise.
+    :param expires_at: `exp`; may carry a fraction (:rfc:`7519#section-2`).
+    :param usable_until: `expires_at` and the introspector's leeway.
+    :param claims: all of them, as they came.
+    :param introspector: id and version of the resource that vouched for it.
+    :param evidence: the key that verified the signature.
+    """
+
+    issuer: str
+    subject: str = field(repr=False)
+    expires_at: float
+    usable_until: float
+    claims: Mapping[str, object] = field(repr=False)
+    introspector: Versioned
+    evidence: Evidence
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """The granted scopes: `scope` separated by spaces (:rfc:`8693#section-4.2`), else `scp`, a text or a list."""
+        granted = self.claims.get("scope", self.claims.get("scp"))
+        if isinstance(granted, str):
+            return frozenset(granted.split())
+        if isinstance(granted, list):
+            return frozenset(scope for scope in granted if isinstance(scope, str))
+        return frozenset()
+
+    @property
+    def client_id(self) -> str | None:
+        """Who the token was issued to: `azp`, else `client_id` (:rfc:`9068#section-2.2`)."""
+        for name in ("azp", "client_id"):
+            value = self.claims.get(name)
+            if isinstance(value, str) and value:
+                return value
+        return None
+
+
+class Introspector(Protocol):
+    """Turns a credential into a verified token."""
+
+    def introspect(self, credential: Credential) -> Token:
+        """Return the token that `credential` stands for.
+
+        :raises InvalidToken: it is malformed, expired, forged or unknown; the description names the check
+            (:rfc:`6750#section-3.1`).
+        :raises ProviderUnavailable: the keys or the introspection endpoint cannot be had; nothing is known about
+            the token.
+        """

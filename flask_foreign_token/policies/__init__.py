@@ -1,0 +1,1 @@
+"""From a request, its token and its user to a decision."""

@@ -1,0 +1,1 @@
+"""What is trusted: resources, where they are kept, and the snapshot that a request reads."""

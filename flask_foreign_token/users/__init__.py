@@ -1,0 +1,1 @@
+"""From a verified token to the local user."""
