@@ -1,0 +1,56 @@
+"""From a request to the credential it brought (:rfc:`6750#section-2`)."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs
+
+from flask import Request
+
+from .errors import InvalidRequest
+from .introspection.token import Credential
+
+MAX_HEADER = 16 * 1024
+"""Characters of an ``Authorization`` header, scheme included; longer ones are refused unread."""
+MAX_FORM = 16 * 1024
+"""Bytes of a form that is searched for a second token."""
+
+_BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9\-._~+/]+=*)")
+_FORM = "application/x-www-form-urlencoded"
+
+
+def read(request: Request) -> Credential | None:
+    """Return the bearer credential of `request`, or ``None`` when it brought none, or one of another scheme.
+
+    A token is taken from the header alone. One in the query or a form counts as a second one beside a header, and as
+    nothing without.
+
+    :raises InvalidRequest: the header is malformed or over 16 KiB, or the request carries two credentials
+        (:rfc:`6750#section-3.1`).
+    """
+    header = request.environ.get("HTTP_AUTHORIZATION")
+    if not header or header[:6].lower() != "bearer" or header[6:7].isalnum():
+        return None
+    if len(header) > MAX_HEADER:
+        raise InvalidRequest("the Authorization header is over 16 KiB")
+    match = _BEARER.fullmatch(header)
+    if match is None:
+        raise InvalidRequest("the Authorization header is not one bearer token")
+    if _second_token(request):
+        raise InvalidRequest("the request carries two tokens")
+    return Credential("bearer", match[1])
+
+
+def _second_token(request: Request) -> bool:
+    if request.environ.get("QUERY_STRING") and "access_token" in request.args:
+        return True
+    return request.mimetype == _FORM and _in_form(request)
+
+
+def _in_form(request: Request) -> bool:
+    """Whether a small form holds a token; larger and streamed bodies are left for the view to read."""
+    length = request.content_length
+    if request.method in ("GET", "HEAD") or length is None or length > MAX_FORM:
+        return False
+    body = request.get_data(cache=True, parse_form_data=False)
+    return "access_token" in parse_qs(body.decode("latin-1"), keep_blank_values=True)

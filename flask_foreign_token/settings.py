@@ -1,0 +1,174 @@
+"""The typed settings: read once, checked, and never looked up again.
+
+A setting comes from ``app.config`` or, where it is absent there, from the environment variable of the same name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+from urllib.parse import urlsplit
+
+from .errors import ConfigError
+
+PREFIX = "FOREIGN_TOKEN_"
+CHALLENGE_CHARACTERS = frozenset(chr(code) for code in range(0x20, 0x7F)) - set('"\\')
+"""What a challenge's attribute may hold (:rfc:`6750#section-3`)."""
+
+
+class _Wrong(ValueError):
+    """The value does not fit; the caller knows the setting's name."""
+
+
+def _setting(default: object, check: Callable[[Any], object], works: str, meaning: str) -> Any:
+    """A field of :class:`Settings`.
+
+    :param check: takes the value given and returns the one to use.
+    :param works: a value that works, as it is written in ``app.config``.
+    :param meaning: one line for the table of settings.
+    """
+    return field(default=default, metadata={"check": check, "works": works, "meaning": meaning})
+
+
+def _boolean(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise _Wrong("is not true or false")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str) and value.strip():
+        return value
+    raise _Wrong("is not a text with something in it")
+
+
+def _place(value: object) -> str:
+    return _text(os.fspath(value) if isinstance(value, os.PathLike) else value)
+
+
+def _challenge_text(value: object) -> str:
+    text = _text(value)
+    if CHALLENGE_CHARACTERS.issuperset(text):
+        return text
+    raise _Wrong("is not made of the characters that a challenge can carry (RFC 6750, section 3)")
+
+
+def _all_or_none(value: object) -> str | None:
+    if value is None or value == "all":
+        return "all" if value else None
+    raise _Wrong("is neither None nor 'all'")
+
+
+def _number(least: float, most: float, kind: type = float) -> Callable[[object], float]:
+    def check(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise _Wrong("is not a number")
+        if kind is int and value != int(value):
+            raise _Wrong("is not a whole number")
+        if not least <= value <= most:
+            raise _Wrong(f"is not between {least:g} and {most:g}")
+        return kind(value)  # type: ignore[no-any-return]
+
+    return check
+
+
+def _hosts(value: object) -> tuple[str, ...]:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) and item.strip() for item in items):
+        raise _Wrong("is not a list of host names")
+    return tuple(item.strip().lower() for item in items)
+
+
+def _timeouts(value: object) -> tuple[float, float]:
+    if isinstance(value, list | tuple) and len(value) == 2:
+        seconds = _number(0.05, 120)
+        return seconds(value[0]), seconds(value[1])
+    raise _Wrong("is not a pair of seconds")
+
+
+def _resource(value: object) -> str:
+    """An absolute URL without a fragment (:rfc:`9728#section-2`)."""
+    text = _text(value)
+    parts = urlsplit(text)
+    if parts.scheme in ("https", "http") and parts.netloc and not parts.fragment:
+        return text
+    raise _Wrong("is not an absolute URL without a fragment")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the operator decided; each field is the setting ``FOREIGN_TOKEN_<NAME>``."""
+
+    registry: str = _setting(
+        "database", _place, "'database'", "where resources are kept: the database, or a JSON file's path"
+    )
+    create_user: bool = _setting(True, _boolean, "True", "create a user when a subject is first seen")
+    optional: bool = _setting(False, _boolean, "False", "let a wrong token pass as anonymous where no guard stands")
+    protect: str | None = _setting(None, _all_or_none, "'all'", "'all': every view needs a policy that allows it")
+    realm: str | None = _setting(None, _challenge_text, "'api'", "the realm in challenges; none: the app's name")
+    resource: str | None = _setting(
+        None, _resource, "'https://api.example.com'", "this API's identifier, the default audience"
+    )
+    require_audience: bool = _setting(
+        True, _boolean, "True", "refuse an introspector that accepts tokens meant for another API"
+    )
+    token_cache_size: int = _setting(10_000, _number(100, 10_000_000, int), "10_000", "verified tokens kept in memory")
+    user_ttl: float = _setting(30.0, _number(0, 3600), "30", "seconds for which a user's snapshot is believed")
+    registry_poll: float = _setting(1.0, _number(0, 3600), "1", "seconds between two looks at the registry")
+    http_timeout: tuple[float, float] = _setting(
+        (3.0, 5.0), _timeouts, "(3, 5)", "seconds to connect, and for a whole exchange with a provider"
+    )
+    allow_http_hosts: tuple[str, ...] = _setting(
+        ("localhost", "127.0.0.1", "::1"), _hosts, "['localhost', 'keycloak']", "hosts that may be called without TLS"
+    )
+    key_grace: float = _setting(
+        3600.0, _number(0, 604_800), "3600", "seconds for which old keys serve while a provider is down"
+    )
+
+    @classmethod
+    def read(cls, config: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
+        """Read and check every setting.
+
+        :raises ConfigError: one is misspelt, of the wrong type or out of range; names it and a value that works.
+        """
+        known = {PREFIX + item.name.upper(): item for item in fields(cls)}
+        for name in [*config, *environ]:
+            if isinstance(name, str) and name.startswith(PREFIX) and name not in known:
+                raise ConfigError(_unknown(name, list(known)))
+        values: dict[str, Any] = {}
+        for name, item in known.items():
+            if config.get(name) is not None:
+                values[item.name] = _checked(name, item, [config[name]])
+            elif name in environ:
+                values[item.name] = _checked(name, item, _readings(environ[name]))
+        return cls(**values)
+
+
+def _checked(name: str, item: Field[Any], readings: list[object]) -> object:
+    """The first of `readings` that fits."""
+    reason = ""
+    for value in readings:
+        try:
+            return item.metadata["check"](value)
+        except _Wrong as wrong:
+            reason = str(wrong)
+    raise ConfigError(f"{name} {reason}; this works: {item.metadata['works']}")
+
+
+def _readings(text: str) -> list[object]:
+    """What an environment variable may mean: JSON, numbers separated by commas, a text."""
+    readings: list[object] = []
+    for candidate in (text, f"[{text}]"):
+        with contextlib.suppress(ValueError):
+            readings.append(json.loads(candidate))
+    return [*readings, text]
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+    return f"{name} is no setting of this version; the nearest is {nearest}"
