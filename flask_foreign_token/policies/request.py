@@ -1,0 +1,199 @@
+"""What a policy sees of a request, built only as far as the policies look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Final, Protocol, TypeAlias
+
+from ..introspection.token import Token
+
+MAX_BODY: Final = 1024 * 1024
+"""Bytes of the largest body that policies look into."""
+
+HIDDEN_HEADERS: Final = frozenset({"authorization", "cookie"})
+"""What is credentials and not for policies to see."""
+
+
+class Arguments(Protocol):
+    """The query: each name with all its values."""
+
+    def lists(self) -> Iterable[tuple[str, list[str]]]: ...
+
+
+class RequestFacts(Protocol):
+    """The part of a werkzeug or Flask request that policies rest on."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def query_string(self) -> bytes: ...
+    @property
+    def args(self) -> Arguments: ...
+    @property
+    def headers(self) -> Iterable[tuple[str, str]]: ...
+    @property
+    def remote_addr(self) -> str | None: ...
+    @property
+    def view_args(self) -> Mapping[str, object] | None: ...
+    @property
+    def endpoint(self) -> str | None: ...
+    @property
+    def is_json(self) -> bool: ...
+    @property
+    def content_length(self) -> int | None: ...
+    def get_json(self) -> object: ...
+
+
+class UnreadablePart(Exception):
+    """A part of the request is there but cannot be read, so that nothing is known about it; it is not missing."""
+
+
+class RequestView(dict[str, object]):
+    """The request object of policies; ``view["jwt"]`` builds that part at its first use.
+
+    A part that does not exist raises :class:`KeyError`, and nothing else does; one that cannot be built raises
+    something else, so that a policy is denied rather than told that the part is missing. Only item access builds:
+    ``in``, ``get`` and iteration show what was built so far.
+
+    :param request: after routing.
+    :param token: verified; none for an anonymous request.
+    :param user: the User resource; none when the request has no user.
+    """
+
+    __slots__ = ("body_is_unreadable", "request", "token", "user")
+
+    def __init__(self, request: RequestFacts, token: Token | None, user: Mapping[str, object] | None) -> None:
+        self.request = request
+        self.token = token
+        self.user = user
+        self.body_is_unreadable = False
+
+    def __missing__(self, name: str) -> object:
+        part = self._build(name)
+        if part is _ABSENT:
+            raise KeyError(name)
+        self[name] = part
+        return part
+
+    def complete(self) -> dict[str, object]:
+        """Every part that exists.
+
+        :raises UnreadablePart: the body cannot be read; so does reading it by name.
+        """
+        parts = {name: self[name] if name in self else self._build(name) for name in _BUILDERS}
+        return {name: part for name, part in parts.items() if part is not _ABSENT}
+
+    def _build(self, name: str) -> object:
+        build = _BUILDERS.get(name)
+        if build is None:
+            return _ABSENT
+        try:
+            return build(self)
+        except KeyError as error:
+            raise UnreadablePart(name) from error
+
+
+_ABSENT: Final = object()
+
+Builder: TypeAlias = Callable[[RequestView], object]
+
+
+def _method(view: RequestView) -> object:
+    method = view.request.method.lower()
+    return "get" if method == "head" else method
+
+
+def _query_string(view: RequestView) -> object:
+    return view.request.query_string.decode("utf-8", "replace")
+
+
+def _params(view: RequestView) -> object:
+    params: dict[str, object] = {
+        name: values[0] if len(values) == 1 else values for name, values in view.request.args.lists()
+    }
+    for name, value in (view.request.view_args or {}).items():
+        params[name] = _as_json(value)
+    return params
+
+
+def _as_json(value: object) -> object:
+    """What a URL converter made of a part of the path, as JSON; text where JSON has no such type."""
+    if value is None or type(value) in (str, int, float, bool):
+        return value
+    if isinstance(value, list | tuple):
+        return [_as_json(item) for item in value]
+    return str(value)
+
+
+def _headers(view: RequestView) -> object:
+    headers = ((name.lower(), value) for name, value in view.request.headers)
+    return {name: value for name, value in headers if name not in HIDDEN_HEADERS}
+
+
+def _remote_addr(view: RequestView) -> object:
+    return _present(view.request.remote_addr)
+
+
+def _body(view: RequestView) -> object:
+    request = view.request
+    if not request.is_json:
+        return _ABSENT
+    if view.body_is_unreadable:
+        raise UnreadablePart("body")
+    # Until the parse has come back: the next policy that asks must not pay for another failure.
+    view.body_is_unreadable = True
+    length = request.content_length
+    if length is None or length > MAX_BODY:
+        raise UnreadablePart("body")
+    # The very parse that the view gets: werkzeug keeps the one that succeeded.
+    body = request.get_json()
+    view.body_is_unreadable = False
+    return body
+
+
+def _operation(view: RequestView) -> object:
+    return _identified(view.request.endpoint)
+
+
+def _client(view: RequestView) -> object:
+    return _ABSENT if view.token is None else _identified(view.token.client_id)
+
+
+def _jwt(view: RequestView) -> object:
+    return _ABSENT if view.token is None else view.token.claims
+
+
+def _user(view: RequestView) -> object:
+    return _present(view.user)
+
+
+def _identified(identifier: str | None) -> object:
+    return _ABSENT if identifier is None else {"id": identifier}
+
+
+def _present(part: object) -> object:
+    return _ABSENT if part is None else part
+
+
+_BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
+    {
+        "request-method": _method,
+        "scheme": lambda view: view.request.scheme,
+        "uri": lambda view: view.request.path,
+        "query-string": _query_string,
+        "params": _params,
+        "headers": _headers,
+        "remote-addr": _remote_addr,
+        "body": _body,
+        "resource": _body,
+        "operation": _operation,
+        "jwt": _jwt,
+        "user": _user,
+        "client": _client,
+    }
+)
