@@ -1,0 +1,106 @@
+"""From a JWT to a verified token (:rfc:`7519#section-7.2`, :rfc:`8725`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from ..errors import InvalidToken
+from .claims import check_audience, check_client, check_kind, check_times, subject_of
+from .keys import ALGORITHMS, KeySource, VerificationKey, canonical, spellings
+from .parse import CompactJws, Jws, parse
+from .token import Credential, Token, Versioned
+
+
+@dataclass(frozen=True, slots=True)
+class JwtRules:
+    """What an introspector demands of a token.
+
+    :param issuer: what `iss` must equal, character by character.
+    :param audiences: `aud` must name one of them; empty: any.
+    :param client_ids: `azp`, or without it `client_id`, must be one of them; empty: any.
+    :param algorithms: none but these; `None`: what the keys serve.
+    :param typ: the media type that the header must name; `None`: that of an access token, or none.
+    :param leeway: seconds by which clocks may differ.
+    :param subject_claim: the claim that names the subject, `sub` as a rule.
+    """
+
+    issuer: str
+    audiences: frozenset[str]
+    client_ids: frozenset[str]
+    algorithms: frozenset[str] | None
+    typ: str | None
+    leeway: float
+    subject_claim: str
+
+
+class JwtIntrospector:
+    """An :class:`~flask_foreign_token.introspection.token.Introspector` for the JWTs of one issuer.
+
+    :param introspector: the resource that these rules come from.
+    :param clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self, introspector: Versioned, rules: JwtRules, keys: KeySource, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.introspector = introspector
+        self.rules = rules
+        self.keys = keys
+        self._clock = clock
+        self._algorithms = permitted(rules.algorithms)
+
+    def introspect(self, credential: Credential) -> Token:
+        return self.verify(parse(credential.token))
+
+    def verify(self, jws: CompactJws) -> Token:
+        """Return the token that `jws` stands for.
+
+        :raises InvalidToken: its issuer, algorithm, signature, kind, times, audience, client or subject is not what
+            the rules demand.
+        :raises ProviderUnavailable: the keys cannot be had.
+        """
+        rules, claims = self.rules, jws.claims
+        if jws.issuer != rules.issuer:
+            raise InvalidToken("iss is not the issuer")
+        key = verified_by(jws, self.keys, self._algorithms)
+        check_kind(jws.header, claims, rules.typ)
+        expires_at = check_times(claims, self._clock(), rules.leeway)
+        check_audience(claims, rules.audiences)
+        check_client(claims, rules.client_ids)
+        return Token(
+            issuer=rules.issuer,
+            subject=subject_of(claims, rules.subject_claim),
+            expires_at=expires_at,
+            usable_until=expires_at + rules.leeway,
+            claims=MappingProxyType(claims),
+            introspector=self.introspector,
+            evidence=key,
+        )
+
+
+def verified_by(jws: Jws, keys: KeySource, algorithms: Collection[str]) -> VerificationKey:
+    """The key that made the signature of `jws`.
+
+    :param algorithms: those permitted; what the token names is compared with them and with the keys and decides
+        nothing (:rfc:`8725#section-3.1`).
+    :raises InvalidToken: no key did.
+    :raises ProviderUnavailable: the keys cannot be had.
+    """
+    if jws.algorithm not in algorithms:
+        raise InvalidToken("the algorithm is not permitted")
+    candidates = keys.find(jws.key_id, jws.algorithm)
+    if not candidates:
+        raise InvalidToken("no key of the issuer fits the token")
+    for key in candidates:
+        if key.verify(jws.signing_input, jws.signature):
+            return key
+    raise InvalidToken("the signature is wrong")
+
+
+def permitted(algorithms: Collection[str] | None) -> frozenset[str]:
+    """Every name that `alg` may have, old ones included; `None` permits all that are known."""
+    names = ALGORITHMS if algorithms is None else {canonical(name) for name in algorithms}
+    return frozenset(spelling for name in names for spelling in spellings(name))

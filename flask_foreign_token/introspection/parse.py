@@ -1,0 +1,145 @@
+"""A token taken apart and not verified: all strictness about its form lives here (:rfc:`7515#section-5.2`).
+
+Each refusal is an :class:`~flask_foreign_token.errors.InvalidToken` that names the check. Where a key could be found
+(`jku`, `x5u`, `jwk`, `x5c`) is never looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+from .. import strict_json
+from ..errors import InvalidToken
+from . import base64url
+
+MAX_SIZE = 16 * 1024
+"""Characters of a token."""
+MAX_KEY_ID = 1024
+"""Characters of a `kid`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jws:
+    """A JWS in compact serialization, whatever it signs (:rfc:`7515#section-3.1`).
+
+    :param header: the protected header; there is no other.
+    :param payload: the octets that were signed.
+    :param signing_input: the first two parts as they came, which is what the signature is over.
+    """
+
+    header: Mapping[str, object]
+    payload: bytes = field(repr=False)
+    signing_input: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+    @property
+    def algorithm(self) -> str:
+        """The header's `alg`: a claim of the sender's, to be compared with what the keys permit."""
+        return cast(str, self.header["alg"])
+
+    @property
+    def key_id(self) -> str | None:
+        """The header's `kid`: chooses among the keys there are and does nothing else."""
+        return cast("str | None", self.header.get("kid"))
+
+
+@dataclass(frozen=True, slots=True)
+class CompactJws(Jws):
+    """A JWS whose payload is a JSON object: a JWT (:rfc:`7519#section-7.2`), not verified.
+
+    :param claims: all members of the payload.
+    """
+
+    claims: Mapping[str, object] = field(repr=False)
+
+    @property
+    def issuer(self) -> str:
+        """The claim `iss`.
+
+        :raises InvalidToken: it is absent or not a text.
+        """
+        issuer = self.claims.get("iss")
+        if not isinstance(issuer, str):
+            raise InvalidToken("iss is missing or not a text")
+        return issuer
+
+
+def parse(token: str) -> CompactJws:
+    """Take a JWT apart.
+
+    :raises InvalidToken: it is not one; see :func:`split` for its form, and its payload is a JSON object in UTF-8
+        without duplicate members, at most 64 levels deep.
+    """
+    jws = split(token)
+    claims = _json_object(jws.payload, "claims")
+    return CompactJws(jws.header, jws.payload, jws.signing_input, jws.signature, claims)
+
+
+def split(token: str) -> Jws:
+    """Take a JWS in compact serialization apart.
+
+    :param token: at most 16 KiB.
+    :raises InvalidToken: it has not three parts in strict base64url, its header is not a JSON object with unique
+        members, or the header asks for something that is not understood here, as `crit` does
+        (:rfc:`7515#section-4.1.11`).
+    """
+    header_part, payload_part, signature_part = _parts(token)
+    header = _json_object(_octets(header_part, "header"), "header")
+    _check_header(header)
+    return Jws(
+        header=header,
+        payload=_octets(payload_part, "payload"),
+        signing_input=header_part + b"." + payload_part,
+        signature=_octets(signature_part, "signature"),
+    )
+
+
+def _parts(token: str) -> list[bytes]:
+    # Size and dots come before anything is split: 16 KiB of dots must not become 16 384 objects.
+    if len(token) > MAX_SIZE:
+        raise InvalidToken("the token is longer than 16 KiB")
+    if not token.isascii():
+        raise InvalidToken("the token is not base64url")
+    if token.startswith("{"):
+        raise InvalidToken("the token is not in compact serialization")
+    dots = token.count(".")
+    if dots == 4:
+        raise InvalidToken("the token is encrypted")
+    if dots != 2:
+        raise InvalidToken("the token has not three parts")
+    return token.encode().split(b".")
+
+
+def _octets(part: bytes, name: str) -> bytes:
+    try:
+        return base64url.decode(part)
+    except ValueError:
+        raise InvalidToken(f"the {name} is not base64url") from None
+
+
+def _json_object(text: bytes, name: str) -> Mapping[str, object]:
+    try:
+        value = strict_json.loads(text)
+    except ValueError as reason:
+        raise InvalidToken(f"the {name}: {reason}") from None
+    if not isinstance(value, dict):
+        raise InvalidToken(f"the {name}: not a JSON object")
+    return value
+
+
+def _check_header(header: Mapping[str, object]) -> None:
+    if not isinstance(header.get("alg"), str):
+        raise InvalidToken("alg is missing or not a text")
+    if "crit" in header:
+        raise InvalidToken("crit is not understood")
+    if "b64" in header:
+        raise InvalidToken("b64 is not understood")
+    key_id = header.get("kid", "")
+    if not isinstance(key_id, str):
+        raise InvalidToken("kid is not a text")
+    if len(key_id) > MAX_KEY_ID:
+        raise InvalidToken("kid is longer than 1024 characters")
+    if not isinstance(header.get("typ", ""), str):
+        raise InvalidToken("typ is not a text")

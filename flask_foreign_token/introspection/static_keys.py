@@ -1,0 +1,211 @@
+"""Keys that stand in the configuration: `jwt.secret` and `jwt.keys`."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import (
+    load_der_private_key,
+    load_der_public_key,
+    load_pem_public_key,
+)
+from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
+
+from .. import strict_json
+from ..errors import Issue, Rejected
+from .keys import ALGORITHMS, KeyIndex, UnusableKey, VerificationKey, canonical, check_modulus
+
+_PEM_LABEL = re.compile(r"-----BEGIN ([^-]*)-----")
+_PUBLIC_KEY_LABELS = ("PUBLIC KEY", "RSA PUBLIC KEY")
+_KEY_MARKS = ("-----BEGIN ", "---- BEGIN ", "ssh-rsa ", "ssh-dss ", "ssh-ed25519", "ecdsa-sha2-")
+_EC_CURVES = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
+_DER_LOADERS: Sequence[Callable[[bytes], object]] = (
+    load_der_public_key,
+    lambda der: load_der_private_key(der, None),
+    x509.load_der_x509_certificate,
+)
+
+
+class StaticKeys:
+    """Keys that do not change; a token's `kid` says nothing about them.
+
+    :param keys: all symmetric or all asymmetric.
+    """
+
+    def __init__(self, keys: Sequence[VerificationKey]) -> None:
+        self._index = KeyIndex(keys)
+
+    def find(self, key_id: str | None, algorithm: str) -> Sequence[VerificationKey]:
+        return self._index.find(None, algorithm)
+
+    @classmethod
+    def from_secret(cls, secret: str, algorithms: Collection[str] | None) -> StaticKeys:
+        """One shared secret, used as its octets in UTF-8.
+
+        :param algorithms: the introspector's `jwt.algorithms`; one of HS256, HS384 and HS512, since a key serves one
+            algorithm. Without any it is HS256.
+        :raises Rejected: `algorithms` is anything else, or the secret is empty, blank, shorter than the hash
+            (:rfc:`7518#section-3.2`) or the text of a key (:rfc:`8725#section-2.1`).
+        """
+        algorithm = _algorithm_of_secret(algorithms)
+        try:
+            return cls([secret_key(secret, algorithm)])
+        except UnusableKey as reason:
+            raise Rejected.at("jwt.secret", str(reason)) from None
+
+    @classmethod
+    def from_jwt_keys(cls, keys: Sequence[Mapping[str, str]]) -> StaticKeys:
+        """Keys with `kty`, `alg`, `format` and `pub` (a public key in PEM) or `k` (a secret as it stands).
+
+        :raises Rejected: a member is missing, or a key cannot be used; every fault found, with its path.
+        """
+        if not keys:
+            raise Rejected.at("jwt.keys", "no key is given")
+        usable: list[VerificationKey] = []
+        issues: list[Issue] = []
+        for position, entry in enumerate(keys):
+            try:
+                usable.append(_read_entry(entry))
+            except Rejected as rejected:
+                issues += rejected.within("", f"jwt.keys.{position}").issues
+        if len({entry.get("kty") == "OCT" for entry in keys}) > 1:
+            issues.append(Issue("", "jwt.keys", "symmetric and asymmetric keys do not stand together"))
+        if issues:
+            raise Rejected(issues)
+        return cls(usable)
+
+
+def secret_key(secret: str, algorithm: str) -> VerificationKey:
+    """The key that a shared secret in text form is.
+
+    :param algorithm: HS256, HS384 or HS512.
+    :raises UnusableKey: see :meth:`StaticKeys.from_secret`.
+    """
+    if not secret.strip():
+        raise UnusableKey("the secret is empty or blank")
+    if _is_key_material(secret):
+        raise UnusableKey("the secret is the text of a key; a public key belongs into jwt.keys")
+    try:
+        octets = secret.encode()
+    except UnicodeEncodeError:
+        raise UnusableKey("the secret is not text in UTF-8") from None
+    return symmetric_key(octets, algorithm)
+
+
+def symmetric_key(octets: bytes, algorithm: str) -> VerificationKey:
+    """The key that a shared secret is.
+
+    :param octets: as many as the hash has, or more.
+    :param algorithm: HS256, HS384 or HS512.
+    :raises UnusableKey: there are fewer (:rfc:`7518#section-3.2`), or `algorithm` is another.
+    """
+    specification = ALGORITHMS.get(algorithm)
+    if specification is None or specification.key_type != "oct":
+        raise UnusableKey("a secret serves HS256, HS384 or HS512")
+    if len(octets) < specification.hash_size:
+        raise UnusableKey(f"the secret is shorter than the {specification.hash_size} octets that {algorithm} needs")
+    return VerificationKey(None, algorithm, OctKey.import_key(octets))
+
+
+def _algorithm_of_secret(algorithms: Collection[str] | None) -> str:
+    if not algorithms:
+        return "HS256"
+    if len(algorithms) > 1:
+        raise Rejected.at("jwt.algorithms", "a secret serves one algorithm: give HS256, HS384 or HS512")
+    return next(iter(algorithms))
+
+
+def _is_key_material(secret: str) -> bool:
+    return any(mark in secret for mark in _KEY_MARKS) or _is_jwk(secret) or _is_der(secret)
+
+
+def _is_jwk(secret: str) -> bool:
+    try:
+        value = strict_json.loads(secret)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and ("kty" in value or "keys" in value)
+
+
+def _is_der(secret: str) -> bool:
+    # Administration consoles show a public key as the inside of a PEM file, which invites pasting it.
+    octets = secret.encode(errors="replace")
+    return any(_loads_as_der(form) for form in (octets, _base64_decoded(octets)))
+
+
+def _base64_decoded(text: bytes) -> bytes:
+    try:
+        return base64.b64decode(text)
+    except ValueError:
+        return b""
+
+
+def _loads_as_der(octets: bytes) -> bool:
+    for load in _DER_LOADERS:
+        try:
+            load(octets)
+        except ValueError:
+            continue
+        except (TypeError, UnsupportedAlgorithm):
+            return True  # encrypted, or of a kind that is not supported, and a key all the same
+        else:
+            return True
+    return False
+
+
+def _read_entry(entry: Mapping[str, str]) -> VerificationKey:
+    key_type, algorithm = entry.get("kty"), canonical(entry.get("alg", ""))
+    if key_type not in ("RSA", "EC", "OKP", "OCT"):
+        raise Rejected.at("kty", "must be RSA, EC, OKP or OCT")
+    if algorithm not in ALGORITHMS:
+        raise Rejected.at("alg", f"must be one of {', '.join(ALGORITHMS)}")
+    if ALGORITHMS[algorithm].key_type.upper() != key_type:
+        raise Rejected.at("alg", f"does not fit kty {key_type}")
+    if key_type == "OCT":
+        return _read_member(entry, "plain", "k", lambda secret: secret_key(secret, algorithm))
+    return _read_member(entry, "PEM", "pub", lambda pem: _public_key(pem, algorithm))
+
+
+def _read_member(
+    entry: Mapping[str, str], form: str, member: str, read: Callable[[str], VerificationKey]
+) -> VerificationKey:
+    if entry.get("format") != form:
+        raise Rejected.at("format", f"must be {form} for kty {entry['kty']}")
+    if member not in entry:
+        raise Rejected.at(member, f"is required for kty {entry['kty']}")
+    try:
+        return read(entry[member])
+    except UnusableKey as reason:
+        raise Rejected.at(member, str(reason)) from None
+
+
+def _public_key(pem: str, algorithm: str) -> VerificationKey:
+    labels = _PEM_LABEL.findall(pem)
+    if any("PRIVATE" in label for label in labels):
+        raise UnusableKey("a private key does not belong here; give the public one")
+    if len(labels) != 1 or labels[0] not in _PUBLIC_KEY_LABELS:
+        raise UnusableKey("must be one public key in PEM, which begins with -----BEGIN PUBLIC KEY-----")
+    try:
+        key = load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise UnusableKey("is not a public key in PEM") from None
+    return VerificationKey(None, algorithm, _fitting(key, algorithm))
+
+
+def _fitting(key: object, algorithm: str) -> Key:
+    key_type = ALGORITHMS[algorithm].key_type
+    if key_type == "RSA" and isinstance(key, RSAPublicKey):
+        check_modulus(key.public_numbers().n)
+        return RSAKey.import_key(key)
+    if key_type == "EC" and isinstance(key, EllipticCurvePublicKey) and key.curve.name == _EC_CURVES[algorithm]:
+        return ECKey.import_key(key)
+    if key_type == "OKP" and isinstance(key, Ed25519PublicKey):
+        return OKPKey.import_key(key)
+    raise UnusableKey(f"the key does not fit {algorithm}")

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from flask_foreign_token import strict_json
+from flask_foreign_token.errors import InvalidToken
+from flask_foreign_token.introspection.claims import (
+    END_OF_TIME,
+    check_audience,
+    check_client,
+    check_kind,
+    check_times,
+    subject_of,
+)
+
+from .signing import AUDIENCE, NOW, claims, header
+
+LEEWAY = 30.0
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"exp": NOW + 1},
+        {"exp": NOW + 0.5},
+        {"exp": NOW - 29.5},
+        {"exp": NOW - 29.5, "nbf": NOW + 30, "iat": NOW + 30},
+        {"exp": NOW + 1, "nbf": NOW + 29.5, "iat": 0},
+        {"exp": END_OF_TIME - 1},
+        {"exp": NOW + 1, "nbf": None, "iat": None},
+    ],
+)
+def test_a_token_within_its_times_passes(times: dict[str, float]) -> None:
+    assert check_times(claims(**times), NOW, LEEWAY) == times["exp"]
+
+
+@pytest.mark.parametrize(
+    ("times", "reason"),
+    [
+        ({"exp": NOW - 30}, "has expired"),
+        ({"exp": NOW - 30.5}, "has expired"),
+        ({"exp": 0}, "has expired"),
+        ({"exp": None}, "exp is missing"),
+        ({"nbf": NOW + 30.5}, "nbf lies ahead"),
+        ({"iat": NOW + 31}, "iat lies ahead"),
+    ],
+)
+def test_a_token_outside_its_times_is_refused(times: dict[str, float], reason: str) -> None:
+    with pytest.raises(InvalidToken, match=reason):
+        check_times(claims(**times), NOW, LEEWAY)
+
+
+@pytest.mark.parametrize("name", ["exp", "nbf", "iat"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        str(int(NOW) + 300),
+        True,
+        False,
+        [NOW + 300],
+        {"value": NOW},
+        -1,
+        -0.5,
+        END_OF_TIME,
+        (NOW + 300) * 1000,
+        10**400,
+        -(10**400),
+        10**4299,
+        1e308,
+        float("nan"),
+        float("inf"),
+    ],
+)
+def test_what_is_not_a_time_is_refused(name: str, value: object) -> None:
+    with pytest.raises(InvalidToken, match=f"{name} is not a time"):
+        check_times(claims(**{name: value}), NOW, LEEWAY)
+
+
+@pytest.mark.parametrize("name", ["exp", "nbf", "iat"])
+def test_null_is_not_a_time(name: str) -> None:
+    with pytest.raises(InvalidToken, match=f"{name} is not a time"):
+        check_times({**claims(), name: None}, NOW, LEEWAY)
+
+
+@pytest.mark.parametrize("audience", [AUDIENCE, [AUDIENCE], ["account", AUDIENCE], "https://other.example"])
+def test_an_audience_that_is_ours_passes(audience: object) -> None:
+    check_audience(claims(aud=audience), {AUDIENCE, "https://other.example"})
+
+
+@pytest.mark.parametrize(
+    "audience", ["account", ["account", "other"], AUDIENCE + "/", AUDIENCE.upper(), "", [""], None]
+)
+def test_an_audience_that_is_not_ours_is_refused(audience: object) -> None:
+    with pytest.raises(InvalidToken, match="aud names another audience"):
+        check_audience(claims(aud=audience), {AUDIENCE})
+
+
+@pytest.mark.parametrize("audience", ["anybody", ["anybody"], None])
+def test_without_an_audience_of_ours_any_passes(audience: object) -> None:
+    check_audience(claims(aud=audience), frozenset())
+
+
+@pytest.mark.parametrize(
+    "audience", [[], {}, {AUDIENCE: 1}, [1], [AUDIENCE, 1], [[AUDIENCE]], [None], 1, True, False, 0]
+)
+@pytest.mark.parametrize("ours", [frozenset[str](), frozenset([AUDIENCE])])
+def test_an_audience_of_the_wrong_type_is_refused_whether_or_not_it_is_checked(
+    audience: object, ours: frozenset[str]
+) -> None:
+    with pytest.raises(InvalidToken, match="aud is neither a text nor a list of texts"):
+        check_audience(claims(aud=audience), ours)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"azp": "app"},
+        {"azp": None, "client_id": "app"},
+        {"azp": "app", "client_id": "other"},
+        {"azp": "", "client_id": "app"},
+    ],
+)
+def test_a_client_that_is_ours_passes(changes: dict[str, Any]) -> None:
+    check_client(claims(**changes), {"app", "second"})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"azp": "other"},
+        {"azp": "other", "client_id": "app"},
+        {"azp": None, "client_id": "APP"},
+        {"azp": None},
+        {"azp": ""},
+    ],
+)
+def test_a_client_that_is_not_ours_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(InvalidToken, match="issued to another client"):
+        check_client(claims(**changes), {"app", "second"})
+
+
+def test_without_a_client_of_ours_any_passes() -> None:
+    check_client(claims(azp="anybody"), frozenset())
+    check_client(claims(azp=None), frozenset())
+
+
+@pytest.mark.parametrize("name", ["azp", "client_id"])
+@pytest.mark.parametrize("value", [1, True, ["app"], {"app": 1}])
+def test_a_client_of_the_wrong_type_is_refused(name: str, value: object) -> None:
+    with pytest.raises(InvalidToken, match=f"{name} is not a text"):
+        check_client(claims(**{name: value}), frozenset())
+
+
+@pytest.mark.parametrize("subject", ["anna", "a", "s" * 255, "auth0|5f7c", "Änne Grün", "😀", " x ", "\u202egnp"])
+def test_a_subject_is_returned_as_it_stands(subject: str) -> None:
+    assert subject_of(claims(sub=subject), "sub") == subject
+
+
+def test_another_claim_can_be_the_subject() -> None:
+    assert subject_of(claims(sub=None, oid="8c1f"), "oid") == "8c1f"
+
+
+@pytest.mark.parametrize(
+    ("subject", "reason"),
+    [
+        ("", "empty"),
+        ("   ", "empty"),
+        ("\u00a0", "empty"),
+        ("s" * 256, "longer than 255"),
+        ("s" * 12_288, "longer than 255"),
+        ("an\x00na", "control"),
+        ("anna\x00", "control"),
+        ("an\nna", "control"),
+        ("an\x7fna", "control"),
+        ("an\x85na", "control"),
+        ("an\ud800na", "control"),
+        (None, "missing or not a text"),
+        (7, "missing or not a text"),
+        (True, "missing or not a text"),
+        (["anna"], "missing or not a text"),
+        ({"anna": 1}, "missing or not a text"),
+    ],
+)
+def test_a_subject_that_could_pass_for_another_is_refused(subject: object, reason: str) -> None:
+    with pytest.raises(InvalidToken, match=reason):
+        subject_of(claims(sub=subject), "sub")
+
+
+@pytest.mark.parametrize("typ", [None, "JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "Application/JWT"])
+def test_an_access_token_passes(typ: str | None) -> None:
+    check_kind(header(typ=typ), claims(), None)
+
+
+@pytest.mark.parametrize(
+    "typ", ["logout+jwt", "token-introspection+jwt", "dpop+jwt", "secevent+jwt", "JWS", "", "at", "x/jwt"]
+)
+def test_another_typ_in_the_header_is_refused(typ: str) -> None:
+    with pytest.raises(InvalidToken, match="the typ of the header"):
+        check_kind(header(typ=typ), claims(), None)
+
+
+@pytest.mark.parametrize("wanted", ["at+jwt", "AT+JWT", "application/at+jwt"])
+@pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt"])
+def test_the_typ_that_is_asked_for_passes_in_any_spelling(wanted: str, typ: str) -> None:
+    check_kind(header(typ=typ), claims(), wanted)
+
+
+@pytest.mark.parametrize("typ", [None, "JWT", "logout+jwt"])
+def test_another_typ_than_the_one_asked_for_is_refused(typ: str | None) -> None:
+    with pytest.raises(InvalidToken, match="typ"):
+        check_kind(header(typ=typ), claims(), "at+jwt")
+
+
+OTHER_KINDS = [
+    {"typ": "ID"},
+    {"typ": "Refresh"},
+    {"typ": "Offline"},
+    {"typ": "Logout"},
+    {"typ": "refresh"},
+    {"at_hash": "MTIzNDU2Nzg5MDEyMzQ1Ng"},
+    {"c_hash": "MTIzNDU2Nzg5MDEyMzQ1Ng"},
+    {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}},
+    {"token_introspection": {"active": True}},
+]
+
+
+@pytest.mark.parametrize("changes", OTHER_KINDS)
+@pytest.mark.parametrize("wanted", [None, "JWT"])
+def test_a_token_for_another_purpose_is_refused(changes: dict[str, object], wanted: str | None) -> None:
+    with pytest.raises(InvalidToken, match="access token"):
+        check_kind(header(), claims(**changes), wanted)
+
+
+@pytest.mark.parametrize("changes", OTHER_KINDS)
+def test_a_token_for_another_purpose_passes_where_its_typ_is_asked_for(changes: dict[str, object]) -> None:
+    check_kind(header(typ="logout+jwt"), claims(**changes), "logout+jwt")
+
+
+@pytest.mark.parametrize("changes", [{"typ": None}, {"typ": "Bearer"}, {"token_type": "Bearer"}, {"nonce": "n"}])
+def test_what_access_tokens_also_say_passes(changes: dict[str, object]) -> None:
+    check_kind(header(), claims(**changes), None)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cnf": {"jkt": "x"}},
+        {"cnf": {"x5t#S256": "x"}},
+        {"cnf": {}},
+        {"cnf": "x"},
+        {"token_type": "DPoP"},
+        {"token_type": "dpop"},
+    ],
+)
+@pytest.mark.parametrize("wanted", [None, "JWT"])
+def test_a_token_that_is_bound_to_a_key_is_refused(changes: dict[str, object], wanted: str | None) -> None:
+    with pytest.raises(InvalidToken, match="bound to a key"):
+        check_kind(header(), claims(**changes), wanted)
+
+
+@pytest.mark.parametrize("name", ["typ", "token_type"])
+@pytest.mark.parametrize("value", [["ID"], {"ID": 1}, 1, True])
+def test_a_kind_of_the_wrong_type_is_refused(name: str, value: object) -> None:
+    with pytest.raises(InvalidToken, match=f"{name} is not a text"):
+        check_kind(header(), claims(**{name: value}), None)
+
+
+def test_a_number_that_json_can_hold_is_judged() -> None:
+    read = strict_json.loads(json.dumps({"exp": 10**4000}))
+    assert isinstance(read, dict)
+
+    with pytest.raises(InvalidToken, match="exp is not a time"):
+        check_times(read, NOW, LEEWAY)
