@@ -1,0 +1,192 @@
+"""Short transactions of the extension's own, beside the application's session and never in it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import cast
+
+from sqlalchemy import URL, Connection, Engine
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import StaticPool
+
+from .errors import DatabaseUnavailable
+
+WAIT = 15_000
+"""Milliseconds that a writer waits while another one holds an SQLite file."""
+
+MISSING = "a table is missing: `flask db upgrade` makes it where Flask-Migrate is used, `db.create_all()` elsewhere"
+
+
+class Transactions:
+    """Opens transactions on the engine of the bind that the tables are on. Making one does no I/O.
+
+    A transaction belongs to the thread that opened it and lasts a few statements; results are read before it ends.
+
+    In-memory SQLite is one connection that everybody shares. There the statements run through an engine of our own
+    over that connection: listeners on the application's engine do not see them, those on the class ``Engine`` do.
+
+    :param engine: the application's; its pool, listeners and ``journal_mode`` stay as they are.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._reader, self._writer = _ways_of(engine)
+        self._process = os.getpid()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read from; each statement sees what is committed by then.
+
+        :raises DatabaseUnavailable: the database cannot be reached, is locked, or lacks a table.
+        """
+        self._leave_connections_of_the_parent()
+        with _unavailable_as_refusal(), self._reader(self._engine) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A connection whose transaction is committed at the end, or rolled back if an exception ends it.
+
+        :raises DatabaseUnavailable: as for :meth:`reading`; an SQLite file stayed locked for :data:`WAIT`.
+        :raises sqlalchemy.exc.IntegrityError: a constraint refuses what was written.
+        """
+        self._leave_connections_of_the_parent()
+        with _unavailable_as_refusal(), self._writer(self._engine) as connection:
+            yield connection
+
+    def _leave_connections_of_the_parent(self) -> None:
+        """After a fork, forget pooled connections without closing them: the parent process still talks on them."""
+        if self._process == os.getpid():
+            return
+        self._process = os.getpid()
+        if not isinstance(self._engine.pool, StaticPool):
+            self._engine.dispose(close=False)
+
+
+_Way = Callable[[Engine], AbstractContextManager[Connection]]
+
+
+def _ways_of(engine: Engine) -> tuple[_Way, _Way]:
+    """How to read and how to write on that kind of database."""
+    if engine.dialect.name != "sqlite":
+        return Engine.connect, _read_committed
+    if isinstance(engine.pool, StaticPool):
+        return _sharing, _savepoint
+    return Engine.connect, _immediate
+
+
+@contextmanager
+def _read_committed(engine: Engine) -> Iterator[Connection]:
+    """The loser of a race is to meet a constraint; REPEATABLE READ and above have other errors, and gap locks."""
+    with engine.connect() as connection:
+        if engine.dialect.name in {"postgresql", "mysql", "mariadb"}:
+            connection.execution_options(isolation_level="READ COMMITTED")
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def _immediate(engine: Engine) -> Iterator[Connection]:
+    """SQLite refuses to wait once a transaction that began with a read wants to write, so it begins as a writer."""
+    with engine.connect() as connection:
+        busy_timeout = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {WAIT}")
+        try:
+            if _in_transaction(connection):
+                # A "begin" listener of the application's has sent a BEGIN of its own; nothing was read or written yet.
+                connection.exec_driver_sql("ROLLBACK")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+            connection.commit()
+        finally:
+            connection.rollback()
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {busy_timeout}")
+
+
+def _in_transaction(connection: Connection) -> bool:
+    return cast("sqlite3.Connection", connection.connection.driver_connection).in_transaction
+
+
+class _Borrowing(SQLiteDialect_pysqlite):
+    """Speaks to a connection whose transaction belongs to the application: neither commits nor rolls it back."""
+
+    supports_statement_cache = True
+
+    def do_commit(self, dbapi_connection: DBAPIConnection) -> None:
+        """Left to the application."""
+
+    def do_rollback(self, dbapi_connection: DBAPIConnection) -> None:
+        """Left to the application; the pool asks for it too, whenever a connection is handed back."""
+
+
+class _Shared:
+    """The only connection of an in-memory database, with a lock under which our transactions take turns on it."""
+
+    def __init__(self, connection: DBAPIConnection, url: URL) -> None:
+        dialect = _Borrowing(dbapi=_Borrowing.import_dbapi())
+        self.lock = threading.RLock()
+        self.engine = Engine(StaticPool(lambda: connection, dialect=dialect), dialect, url)
+
+
+def _shared(engine: Engine) -> _Shared:
+    """The one that goes with the engine's connection and this process.
+
+    It is kept in the connection's own record, since a checkout would roll back when it is handed back.
+    """
+    pool = cast("StaticPool", engine.pool)
+    if pool.connection.dbapi_connection is None:
+        pool.connect().close()
+    record = pool.connection
+    key = f"foreign_token.{os.getpid()}"
+    if key not in record.info:
+        record.info.setdefault(key, _Shared(cast("DBAPIConnection", record.dbapi_connection), engine.url))
+    return cast("_Shared", record.info[key])
+
+
+@contextmanager
+def _sharing(engine: Engine) -> Iterator[Connection]:
+    shared = _shared(engine)
+    with shared.lock, shared.engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def _savepoint(engine: Engine) -> Iterator[Connection]:
+    with _sharing(engine) as connection, connection.begin_nested():
+        yield connection
+
+
+_MISSING = ("42P01", "3F000", "42703", "42501", 1146)
+# A table, schema or column that is not there or not ours: PostgreSQL's SQLSTATE, MariaDB's number. With other drivers
+# these are the programmer's errors, on SQLite they are operational ones.
+
+
+@contextmanager
+def _unavailable_as_refusal() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise DatabaseUnavailable from error
+    except StatementError as error:
+        # What we store about users stays out of the text of an error, and so out of logs.
+        error.hide_parameters = True
+        if not isinstance(error, DBAPIError):
+            raise
+        if _is_missing(error):
+            raise DatabaseUnavailable(hint=MISSING) from error
+        if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+            raise DatabaseUnavailable from error
+        raise
+
+
+def _is_missing(error: DBAPIError) -> bool:
+    orig = error.orig
+    codes = (getattr(orig, "sqlstate", None), getattr(orig, "pgcode", None), *getattr(orig, "args", ())[:1])
+    return any(code in _MISSING for code in codes) or str(orig).startswith("no such table")
