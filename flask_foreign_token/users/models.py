@@ -1,0 +1,178 @@
+"""Where users are kept: the app's own model or one of ours, and a table for what providers say about them."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any, cast
+
+import sqlalchemy as sa
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import event
+from sqlalchemy import orm as sa_orm
+
+from ..errors import ConfigError
+from ..tables import exact
+
+_INFO = "foreign_token.models"
+_ACTIVE = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What keeps users; made by :func:`models_for`.
+
+    :param user: the class of ``g.user``.
+    :param identifier: ``ForeignTokenIdentifier``.
+    :param active_attribute: the attribute of `user` that is false when a user must not get in.
+    :param tables: those that are ours to make.
+    """
+
+    user: type[Any]
+    identifier: type[Any]
+    active_attribute: str | None
+    tables: tuple[sa.Table, ...]
+
+    @property
+    def key(self) -> sa_orm.InstrumentedAttribute[Any]:
+        """The attribute of `user` that is its primary key."""
+        mapper = sa.inspect(self.user)
+        return cast(
+            "sa_orm.InstrumentedAttribute[Any]", mapper.get_property_by_column(mapper.primary_key[0]).class_attribute
+        )
+
+    @property
+    def bind_key(self) -> str | None:
+        """The bind that the tables are on, as ``db.engines`` names it."""
+        return cast("str | None", self.tables[0].metadata.info.get("bind_key"))
+
+    def is_active(self, user: object) -> bool:
+        """Whether `active_attribute` lets `user` in; null does not."""
+        return self.active_attribute is None or bool(getattr(user, self.active_attribute))
+
+
+def models_for(db: SQLAlchemy, user_class: type[Any] | None, active_attribute: str | None) -> Models:
+    """The models of `db`, built at the first call and kept with its metadata, so that migrations see their tables.
+
+    :param user_class: a mapped class with a primary key of one column; ``ForeignTokenUser`` if none.
+    :param active_attribute: a column or hybrid property of `user_class`; ``active`` of ``ForeignTokenUser``.
+    :raises ConfigError: `user_class` or `active_attribute` cannot be used, or another was registered for `db` before.
+    """
+    asked = (user_class, active_attribute)
+    if _INFO not in db.metadata.info:
+        db.metadata.info[_INFO] = (asked, _build(db, user_class, active_attribute))
+    first, models = db.metadata.info[_INFO]
+    if asked != first:
+        raise ConfigError(
+            "user_class and active_attribute differ from those that an earlier ForeignToken gave for the same db; "
+            "all of its apps share them"
+        )
+    return cast("Models", models)
+
+
+def _build(db: SQLAlchemy, user_class: type[Any] | None, active_attribute: str | None) -> Models:
+    base = _base(db)
+    user = _user_model(base, db.metadata) if user_class is None else user_class
+    key = _single_key(user)
+    active = _ACTIVE if user_class is None and active_attribute is None else active_attribute
+    _check_attribute(user, active)
+    identifier = _identifier_model(base, key)
+    identifiers = cast("sa.Table", identifier.__table__)
+    if user_class is None:
+        return Models(user, identifier, active, (key.table, identifiers))
+    _delete_identifiers_with(user, identifiers)
+    return Models(user, identifier, active, (identifiers,))
+
+
+def _base(db: SQLAlchemy) -> type[sa_orm.DeclarativeBase]:
+    """A base beside ``db.Model``: columns and dataclass fields that an app gives to its own are not for our tables.
+
+    The registry is the app's, so that its relationships find our models by name.
+    """
+
+    class Base(sa_orm.DeclarativeBase):
+        registry = cast("Any", db.Model).registry
+
+    return Base
+
+
+def _user_model(base: type[sa_orm.DeclarativeBase], metadata_: sa.MetaData) -> type[Any]:
+    class ForeignTokenUser(base):  # type: ignore[misc,valid-type]  # a base is made for each db
+        """A user of an app that has no model of its own."""
+
+        __tablename__ = "foreign_token_user"
+        __table_args__ = (sa.PrimaryKeyConstraint("id", name="pk_foreign_token_user"),)
+        metadata = metadata_
+
+        id = sa.Column(exact(36), default=lambda: str(uuid.uuid4()))
+        active = sa.Column(sa.Boolean, nullable=False, default=True)
+        identifiers = sa_orm.relationship(
+            "ForeignTokenIdentifier",
+            lazy="joined",
+            order_by="ForeignTokenIdentifier.created_at",
+            cascade="all, delete-orphan",
+        )
+
+        @property
+        def data(self) -> dict[str, Any]:
+            """What the providers say about the user, keys of later identifiers before those of earlier ones."""
+            return {key: value for identifier in self.identifiers for key, value in identifier.data.items()}
+
+    return ForeignTokenUser
+
+
+def _identifier_model(base: type[sa_orm.DeclarativeBase], key: sa.Column[Any]) -> type[Any]:
+    class ForeignTokenIdentifier(base):  # type: ignore[misc,valid-type]  # as above
+        """How a provider names a user, and what it says about them. Times are seconds since the epoch.
+
+        `id` stands for `system` and `value` byte by byte, where a database's collation would take some for equal.
+        """
+
+        __tablename__ = "foreign_token_identifier"
+        __table_args__ = (
+            sa.PrimaryKeyConstraint("id", name="pk_foreign_token_identifier"),
+            sa.ForeignKeyConstraint(["user_id"], [key], name="fk_foreign_token_identifier_user_id", ondelete="CASCADE"),
+            sa.Index("ix_foreign_token_identifier_user_id", "user_id"),
+        )
+        metadata = key.table.metadata
+
+        id = sa.Column(exact(64))
+        system = sa.Column(exact(255), nullable=False)
+        value = sa.Column(exact(255), nullable=False)
+        issuer = sa.Column(sa.Text, nullable=False, comment="the issuer that vouched for it first")
+        user_id = sa.Column(key.type, nullable=False)
+        data = sa.Column(sa.JSON, nullable=False, comment="userinfo, as it came")
+        attributes = sa.Column(sa.JSON, nullable=False, comment="what toScim made of it")
+        inactive = sa.Column(sa.Boolean, nullable=False, default=False)
+        version = sa.Column(sa.Integer, nullable=False, default=1)
+        created_at = sa.Column(sa.Double, nullable=False, default=time.time, comment="seconds since the epoch")
+        updated_at = sa.Column(sa.Double, nullable=False, default=time.time, comment="seconds since the epoch")
+
+    return ForeignTokenIdentifier
+
+
+def _single_key(user: type[Any]) -> sa.Column[Any]:
+    mapper = sa.inspect(user, raiseerr=False)
+    if not isinstance(mapper, sa_orm.Mapper):
+        raise ConfigError(f"user_class={user!r} is not a mapped class; pass a model such as one derived from db.Model")
+    if len(mapper.primary_key) != 1:
+        raise ConfigError(f"user_class={user.__name__}: its primary key has several columns; one is what works")
+    return cast("sa.Column[Any]", mapper.primary_key[0])
+
+
+def _check_attribute(user: type[Any], name: str | None) -> None:
+    if name is None or name in sa.inspect(user).all_orm_descriptors:
+        return
+    raise ConfigError(f"active_attribute={name!r}: {user.__name__} has no column or hybrid property of that name")
+
+
+def _delete_identifiers_with(user: type[Any], identifiers: sa.Table) -> None:
+    """Let no identifier outlive its user where SQLite does not enforce foreign keys: integer keys are given again,
+    and the next user would inherit it."""
+
+    @event.listens_for(user, "before_delete", propagate=True)
+    def delete_identifiers(mapper: sa_orm.Mapper[Any], connection: sa.Connection, target: object) -> None:
+        if connection.dialect.name == "sqlite":
+            key = mapper.primary_key_from_instance(target)[0]
+            connection.execute(sa.delete(identifiers).where(identifiers.c.user_id == key))

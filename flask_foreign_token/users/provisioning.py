@@ -1,0 +1,233 @@
+"""From a verified token to its user, who is made when first seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy.exc import IntegrityError
+
+from ..caching import Cache, SingleFlight
+from ..errors import InsufficientScope, InvalidToken, Misconfigured
+from ..introspection.token import Credential, Token
+from ..transactions import Transactions
+from .mapping import Identifier, to_scim, user_resource
+from .store import StoredUser, UserStore, identifier_id
+from .userinfo import UserinfoSource
+
+if TYPE_CHECKING:
+    from .models import Models
+
+UNKNOWN_TTL = 5.0
+"""Seconds, at most, for which a subject that has no user and gets none is not looked up again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """What users need to know of an IdentityProvider.
+
+    :param version: changes whenever anything else here does.
+    :param to_scim: rules that :func:`~.mapping.check_to_scim` lets pass.
+    :param create_user: none: as the app says.
+    """
+
+    id: str
+    version: str
+    system: str
+    to_scim: Mapping[str, Sequence[str]]
+    create_user: bool | None
+    userinfo: UserinfoSource
+
+
+@dataclass(frozen=True, slots=True)
+class UserSnapshot:
+    """A user at one moment.
+
+    :param key: the value of the primary key in the app's model.
+    :param resource: the User resource that policies see; not to be changed.
+    """
+
+    key: Any
+    resource: Mapping[str, object] = field(repr=False)
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    issuer: str
+    user: UserSnapshot
+
+
+class _Key(NamedTuple):
+    """Names a subject; with the version, so that nothing is used that was read under another one."""
+
+    provider: str
+    version: str
+    identifier: str
+
+
+@dataclass(slots=True)
+class _LookUp:
+    """One request's search for its user.
+
+    :param led: whether this request has asked for itself, and for others.
+    :param created: the user, if this request made it.
+    """
+
+    key: _Key
+    token: Token
+    provider: Provider
+    credential: Credential
+    led: bool = False
+    created: UserSnapshot | None = None
+
+
+class Users:
+    """The users of one app in one process. Making one does no I/O.
+
+    :param create_user: whether an unknown subject gets a user, where its provider does not say.
+    :param ttl: seconds for which a snapshot serves without a query.
+    :param size: how many snapshots are kept.
+    :param clock: seconds since the epoch.
+    :param on_created: called once for every user made here, after the commit, in the thread that made it.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        transactions: Transactions,
+        *,
+        create_user: bool,
+        ttl: float,
+        size: int = 10_000,
+        clock: Callable[[], float] = time.time,
+        on_created: Callable[[UserSnapshot], object] = lambda user: None,
+    ) -> None:
+        self._store = UserStore(models, transactions)
+        self._model_name = models.user.__name__
+        self._create_user = create_user
+        self._ttl = ttl
+        self._clock = clock
+        self._on_created = on_created
+        self._known: Cache[_Known] = Cache(size, clock)
+        self._unknown: Cache[bool] = Cache(size, clock)
+        self._flights: SingleFlight[_Known | None] = SingleFlight()
+        self._forgotten = 0
+
+    def find_or_create(self, token: Token, provider: Provider, credential: Credential) -> UserSnapshot | None:
+        """The user whom (`provider.system`, `token.subject`) names; none if there is none and none is to be made.
+
+        :param credential: what `token` was verified from; userinfo may be asked with it.
+        :raises InvalidToken: the user is inactive, the identifier is another issuer's, the subject cannot be one, or
+            userinfo refuses the token.
+        :raises InsufficientScope: userinfo wants ``openid``.
+        :raises ProviderUnavailable: userinfo cannot be had; nothing was stored.
+        :raises DatabaseUnavailable: the database cannot be read or written.
+        :raises Misconfigured: the app's model refuses a row that has nothing but its key.
+        """
+        key = _Key(provider.id, provider.version, identifier_id(provider.system, token.subject))
+        known = self._known.get(key)
+        if known is None:
+            if self._unknown.get(key):
+                return None
+            known = self._look_up(_LookUp(key, token, provider, credential))
+        if known is None:
+            return None
+        if known.issuer != token.issuer:
+            raise InvalidToken("the identifier belongs to another issuer")
+        if not known.user.active:
+            raise InvalidToken("the user is inactive")
+        return known.user
+
+    def snapshot_of(self, key: object) -> UserSnapshot:
+        """The user with this primary key as the database has it now.
+
+        :raises DatabaseUnavailable: the database cannot be read.
+        """
+        return _snapshot(self._store.get(key))
+
+    def forget(self, key: object) -> None:
+        """Look the user up again at their next request.
+
+        :param key: the primary key, or its text.
+        """
+        self._forgotten += 1
+        self._known.drop_where(lambda known: str(known.user.key) == str(key))
+        self._unknown.clear()
+
+    def _look_up(self, look_up: _LookUp) -> _Known | None:
+        """One of those who look up a subject at the same time does so for all."""
+        try:
+            known = self._flights.do(look_up.key, lambda: self._find(look_up))
+        except (InvalidToken, InsufficientScope):
+            if look_up.led:
+                raise
+            # Userinfo refused the token of the one who did; that says nothing of this one.
+            known = self._flights.do((look_up.key, look_up.credential), lambda: self._find(look_up))
+        if look_up.created is not None:
+            self._on_created(look_up.created)
+        return known
+
+    def _find(self, look_up: _LookUp) -> _Known | None:
+        look_up.led = True
+        forgotten = self._forgotten
+        # Another may have finished between the miss and now.
+        known = self._known.get(look_up.key)
+        if known is not None:
+            return known
+        found = self._store.find(look_up.key.identifier)
+        if found is not None and found.user is not None:
+            known = _Known(found.issuer, _snapshot(found.user))
+        elif self._creates(look_up.provider):
+            known = self._create(look_up, orphan=found is not None)
+        else:
+            self._unknown.put(look_up.key, True, self._clock() + min(self._ttl, UNKNOWN_TTL))
+            return None
+        self._known.put(look_up.key, known, self._clock() + self._ttl)
+        if self._forgotten != forgotten:
+            # What was read may be older than what was forgotten meanwhile.
+            self._known.drop(look_up.key)
+        return known
+
+    def _creates(self, provider: Provider) -> bool:
+        return self._create_user if provider.create_user is None else provider.create_user
+
+    def _create(self, look_up: _LookUp, *, orphan: bool) -> _Known:
+        token, provider = look_up.token, look_up.provider
+        # Asked before the transaction begins, so that a slow provider holds no lock.
+        userinfo = provider.userinfo.userinfo(token, look_up.credential)
+        now = self._clock()
+        identifier = Identifier(
+            system=provider.system,
+            value=token.subject,
+            issuer=token.issuer,
+            data=dict(userinfo),
+            attributes=to_scim(userinfo, provider.to_scim),
+            inactive=False,
+            version=1,
+            created_at=now,
+            updated_at=now,
+        )
+        try:
+            user = self._store.create(identifier, orphan=orphan)
+        except IntegrityError:
+            user = None
+        if user is None:
+            return self._winner(look_up)
+        look_up.created = _snapshot(user)
+        return _Known(token.issuer, look_up.created)
+
+    def _winner(self, look_up: _LookUp) -> _Known:
+        """Whom another process has made from the same identifier a moment ago."""
+        found = self._store.find(look_up.key.identifier)
+        if found is None or found.user is None:
+            raise Misconfigured(
+                hint=f"{self._model_name} refuses a row that sets nothing but its key; give its columns defaults"
+            )
+        return _Known(found.issuer, _snapshot(found.user))
+
+
+def _snapshot(user: StoredUser) -> UserSnapshot:
+    return UserSnapshot(user.key, user_resource(user.key, user.identifiers, active=user.active), user.active)

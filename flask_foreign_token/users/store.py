@@ -1,0 +1,149 @@
+"""Users in the database; each method is one short transaction."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm as sa_orm
+
+from ..transactions import Transactions
+from .mapping import Identifier
+
+if TYPE_CHECKING:
+    from .models import Models
+
+_FIELDS = tuple(field.name for field in fields(Identifier))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUser:
+    """A user as the database has it.
+
+    :param key: the value of the primary key.
+    :param active: neither the app's own attribute nor any identifier says otherwise.
+    :param identifiers: from the oldest to the newest.
+    """
+
+    key: Any
+    active: bool
+    identifiers: tuple[Identifier, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundUser:
+    """What an identifier leads to.
+
+    :param issuer: the one that vouched for the identifier first.
+    :param user: none if the identifier has outlived its user, where the database enforces no foreign keys.
+    """
+
+    issuer: str
+    user: StoredUser | None
+
+
+def identifier_id(system: str, value: str) -> str:
+    """The key of a row of ``foreign_token_identifier``: equal only if both texts are, byte by byte."""
+    return hashlib.sha256(f"{system}\0{value}".encode()).hexdigest()
+
+
+class UserStore:
+    """The users of one app."""
+
+    def __init__(self, models: Models, transactions: Transactions) -> None:
+        self._models = models
+        self._transactions = transactions
+        self._table: sa.Table = models.identifier.__table__
+        self._find = _statement_to_find(models, self._table)
+        self._get = _statement_to_get(models, self._table)
+
+    def find(self, id_: str) -> FoundUser | None:
+        """Whom the identifier with this :func:`identifier_id` names; one statement.
+
+        :raises DatabaseUnavailable: the database cannot be read.
+        """
+        with self._transactions.reading() as connection:
+            rows = connection.execute(self._find, {"asked": id_}).all()
+        if not rows:
+            return None
+        return FoundUser(rows[0].vouched, None if rows[0].key is None else _stored(rows))
+
+    def get(self, key: object) -> StoredUser:
+        """The user with this primary key, who need not have any identifier; one statement.
+
+        A row that is not committed yet counts as active.
+
+        :raises DatabaseUnavailable: the database cannot be read.
+        """
+        with self._transactions.reading() as connection:
+            rows = connection.execute(self._get, {"asked": key}).all()
+        return _stored(rows) if rows else StoredUser(key, active=True, identifiers=())
+
+    def create(self, identifier: Identifier, *, orphan: bool) -> StoredUser:
+        """Store a new user with one identifier; two statements.
+
+        :param orphan: :meth:`find` met the identifier without its user; it is deleted first, unless somebody else
+            has done so meanwhile.
+        :raises sqlalchemy.exc.IntegrityError: the identifier exists, or the app's model refuses the row.
+        :raises DatabaseUnavailable: the database cannot be written.
+        """
+        id_ = identifier_id(identifier.system, identifier.value)
+        with self._transactions.writing() as connection:
+            if orphan:
+                connection.execute(self._without_user(id_))
+            user = self._new_user(connection)
+            connection.execute(sa.insert(self._table).values(id=id_, user_id=user.key, **_values(identifier)))
+        return StoredUser(user.key, user.active, (identifier,))
+
+    def _new_user(self, connection: sa.Connection) -> StoredUser:
+        # A session, since only the mapper knows what the app's class asks for: defaults, inheritance, listeners.
+        with sa_orm.Session(connection, join_transaction_mode="rollback_only") as session:
+            user = self._models.user()
+            session.add(user)
+            session.flush()
+            return StoredUser(sa.inspect(user).identity[0], self._models.is_active(user), ())
+
+    def _without_user(self, id_: str) -> sa.Delete:
+        owner = sa.exists().where(self._models.key == self._table.c.user_id)
+        return sa.delete(self._table).where(self._table.c.id == id_, ~owner)
+
+
+def _statement_to_find(models: Models, table: sa.Table) -> sa.Select[Any]:
+    asked = table.alias("asked")
+    return (
+        _statement(models, table, asked.c.issuer.label("vouched"))
+        .join_from(asked, table, table.c.user_id == asked.c.user_id)
+        .outerjoin(models.user, models.key == asked.c.user_id)
+        .where(asked.c.id == sa.bindparam("asked"))
+    )
+
+
+def _statement_to_get(models: Models, table: sa.Table) -> sa.Select[Any]:
+    return (
+        _statement(models, table)
+        .join_from(models.user, table, table.c.user_id == models.key, isouter=True)
+        .where(models.key == sa.bindparam("asked"))
+    )
+
+
+def _statement(models: Models, table: sa.Table, *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    active = sa.literal(True) if models.active_attribute is None else getattr(models.user, models.active_attribute)
+    columns = [table.c[name] for name in _FIELDS]
+    return sa.select(models.key.label("key"), active.label("active"), *columns, *more).order_by(
+        table.c.created_at, table.c.id
+    )
+
+
+def _values(identifier: Identifier) -> dict[str, object]:
+    return {name: getattr(identifier, name) for name in _FIELDS}
+
+
+def _stored(rows: Iterable[sa.Row[Any]]) -> StoredUser:
+    """One user from the rows of their identifiers, or from one row without any."""
+    first, *_ = rows
+    identifiers = tuple(Identifier(*(getattr(row, name) for name in _FIELDS)) for row in rows if row.system is not None)
+    active = bool(first.active) and not any(identifier.inactive for identifier in identifiers)
+    return StoredUser(first.key, active, identifiers)
