@@ -1,0 +1,179 @@
+"""Marshmallow fields that convert nothing: what is written has the right type, or it is refused with a reason."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+
+MASK = "********"
+"""What is shown in place of a secret."""
+
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SHOWN_CHARACTERS = 64
+
+Path = tuple[str, ...]
+
+
+def _reasons(**reasons: str) -> dict[str, Any]:
+    return {"required": "is required", "null": "must not be null", **reasons}
+
+
+class Flag(fields.Boolean):
+    """``true`` or ``false``; neither ``"yes"`` nor ``1``."""
+
+    default_error_messages = _reasons(invalid="must be true or false")
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:
+        if isinstance(value, bool):
+            return value
+        raise self.make_error("invalid")
+
+
+class Seconds(fields.Integer):
+    """A whole number of seconds from `least` to `most`; neither ``"5"`` nor ``3.7``."""
+
+    default_error_messages = _reasons(invalid="must be a whole number of seconds")
+
+    def __init__(self, least: int, most: int, **kwargs: Any) -> None:
+        reason = "must be between {min} and {max} seconds"
+        super().__init__(strict=True, validate=validate.Range(least, most, error=reason), **kwargs)
+
+
+class Text(fields.String):
+    """A text of any characters; the empty one too."""
+
+    default_error_messages = _reasons(invalid="must be a text")
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if isinstance(value, str):
+            return value
+        raise self.make_error("invalid")
+
+
+class Line(Text):
+    """A text with something in it and no control characters, at most `longest` characters long."""
+
+    default_error_messages = _reasons(
+        blank="must not be blank",
+        control="must not hold control characters",
+        long="must not be longer than {longest} characters",
+    )
+
+    def __init__(self, longest: int = 2048, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.longest = longest
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if not text.strip():
+            raise self.make_error("blank")
+        if _CONTROL_CHARACTER.search(text):
+            raise self.make_error("control")
+        if len(text) > self.longest:
+            raise self.make_error("long", longest=self.longest)
+        return text
+
+
+class Secret(Text):
+    """A secret as it is; references to one are not supported by this version."""
+
+    default_error_messages = _reasons(
+        reference="must be a text; a reference to a secret is not supported by this version",
+        blank="must not be blank",
+        mask="is the mask that stands for a secret, not a secret",
+    )
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if isinstance(value, Mapping):
+            raise self.make_error("reference")
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if not text.strip():
+            raise self.make_error("blank")
+        if text == MASK:
+            raise self.make_error("mask")
+        return text
+
+
+class Several(fields.List[Any]):
+    """A list with something in it."""
+
+    default_error_messages = _reasons(invalid="must be a list")
+
+    def __init__(self, item: fields.Field[Any], **kwargs: Any) -> None:
+        super().__init__(item, validate=validate.Length(min=1, error="must not be empty"), **kwargs)
+
+
+class OneOrSeveral(Several):
+    """One text, or a list of texts with something in it; loads to a list."""
+
+    default_error_messages = _reasons(invalid="must be a text or a list of texts")
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[Any]:
+        return super()._deserialize([value] if isinstance(value, str) else value, attr, data, **kwargs)
+
+
+class Object(fields.Dict):
+    """An object whose content somebody else checks."""
+
+    default_error_messages = _reasons(invalid="must be an object")
+
+
+class Group(fields.Nested):
+    """An object with attributes of its own."""
+
+    default_error_messages = _reasons()
+
+
+def choice(*values: str, later: Sequence[str] = ()) -> validate.OneOf:
+    """One of `values`; those of `later` are known and not supported by this version."""
+    known = f" ({', '.join(later)}: not supported by this version)" if later else ""
+    return validate.OneOf(values, error=f"must be one of: {', '.join(values)}{known}")
+
+
+class StrictSchema(Schema):
+    """Refuses attributes that it does not know, and names the one that was probably meant."""
+
+    class Meta:
+        unknown = RAISE
+
+    error_messages = _reasons(type="must be an object", unknown="no such attribute")
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Attributes that a coming version takes."""
+
+    def handle_error(self, error: ValidationError, data: Any, *, many: bool, **kwargs: Any) -> None:
+        known = [field.data_key or name for name, field in self.load_fields.items()]
+        messages: Any = error.messages
+        for name in set(messages) - {*known, "_schema"}:
+            messages[name] = [self._unknown(str(name), known)]
+
+    def _unknown(self, name: str, known: Iterable[str]) -> str:
+        if name in self.later:
+            return "is not supported by this version"
+        return f"no such attribute{nearest(name, known)}"
+
+
+def flatten(messages: Any, path: Path = ()) -> Iterator[tuple[str, str]]:
+    """The (path, reason) pairs in what marshmallow reports; a path reads ``client.auth-method``, ``jwt.keys.0.pub``."""
+    if isinstance(messages, Mapping):
+        for name, inner in messages.items():
+            yield from flatten(inner, path if name == "_schema" else (*path, shown(name)))
+        return
+    for message in messages:
+        yield ".".join(path), message
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to add to a refusal of `name`: the known name that was probably meant, if there is one."""
+    found = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def shown(name: object) -> str:
+    """The name of an attribute as somebody wrote it, fit for one line of a log."""
+    text = str(name)
+    text = text if text.isprintable() else ascii(text)[1:-1]
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

@@ -1,0 +1,139 @@
+"""From one resource to what the package works with, without a look at any other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, cast
+
+from ..errors import Rejected
+from ..http import Http
+from ..introspection.static_keys import StaticKeys
+from ..policies.engine import CompiledPolicy, compile_policy
+from ..users.mapping import check_to_scim
+from ..users.provisioning import Provider
+from ..users.userinfo import TokenClaims, UserinfoEndpoint, UserinfoSource
+from .faults import Faults
+from .fields import shown
+from .resources import AccessPolicy, IdentityProvider, JwtSettings, Resource, TokenIntrospector, load
+
+_ENDPOINTS = (
+    "authorize_endpoint",
+    "token_endpoint",
+    "userinfo_endpoint",
+    "introspection_endpoint",
+    "jwks_uri",
+    "revocation_endpoint",
+)
+
+
+class ProviderPart(NamedTuple):
+    """A provider, and what users need of it."""
+
+    version: str
+    settings: IdentityProvider
+    provider: Provider
+
+
+class IntrospectorPart(NamedTuple):
+    """An introspector, and the keys that it brings itself, if it does."""
+
+    version: str
+    settings: TokenIntrospector
+    keys: StaticKeys | None
+
+
+class PolicyPart(NamedTuple):
+    """A policy, compiled."""
+
+    version: str
+    settings: AccessPolicy
+    policy: CompiledPolicy
+
+
+Part = ProviderPart | IntrospectorPart | PolicyPart
+"""What became of one resource; the version is the resource's."""
+
+
+class PartMaker:
+    """Checks and compiles resources one by one.
+
+    :param require_audience: whether an introspector that takes tokens meant for anybody is refused.
+    :param default_audience: of introspectors that name neither audience nor client.
+    """
+
+    def __init__(self, http: Http, *, require_audience: bool, default_audience: str | None) -> None:
+        self._http = http
+        self._needs_audience = require_audience and default_audience is None
+
+    def make(self, resource: Resource) -> Part:
+        """:raises Rejected: names the resource and every fault in it."""
+        settings = load(resource)
+        try:
+            match settings:
+                case IdentityProvider():
+                    return ProviderPart(resource.version, settings, self._provider(settings, resource.version))
+                case TokenIntrospector():
+                    return IntrospectorPart(resource.version, settings, self._keys(settings))
+                case AccessPolicy():
+                    policy = compile_policy(resource.id, resource.version, resource.body)
+                    return PolicyPart(resource.version, settings, policy)
+        except Rejected as rejected:
+            raise rejected.within(resource.name) from None
+
+    def _provider(self, settings: IdentityProvider, version: str) -> Provider:
+        faults = Faults()
+        for name in _ENDPOINTS:
+            with faults.gathered():
+                self._check_address(name, getattr(settings, name))
+        for key, reason in check_to_scim(settings.to_scim):
+            faults.add("", f"toScim.{shown(key)}", reason)
+        faults.raise_any()
+        return Provider(
+            id=settings.id,
+            version=version,
+            system=settings.system,
+            to_scim=cast("Mapping[str, Sequence[str]]", settings.to_scim),
+            create_user=settings.create_user,
+            userinfo=self._userinfo(settings),
+        )
+
+    def _userinfo(self, settings: IdentityProvider) -> UserinfoSource:
+        if settings.userinfo_source == "id-token" or settings.userinfo_endpoint is None:
+            return TokenClaims()
+        return UserinfoEndpoint(self._http, settings.userinfo_endpoint, settings.userinfo_header)
+
+    def _keys(self, settings: TokenIntrospector) -> StaticKeys | None:
+        faults = Faults()
+        keys = None
+        with faults.gathered():
+            self._check_audience(settings.jwt)
+        with faults.gathered():
+            self._check_address("jwks_uri", settings.jwks_uri)
+        with faults.gathered():
+            keys = _static_keys(settings.jwt)
+        faults.raise_any()
+        return keys
+
+    def _check_audience(self, jwt: JwtSettings) -> None:
+        if self._needs_audience and not jwt.aud and not jwt.client_id:
+            raise Rejected.at(
+                "jwt.aud",
+                "is required, or tokens meant for other applications would be taken; name what aud must hold, or in "
+                "jwt.client_id the clients whose tokens are taken. FOREIGN_TOKEN_REQUIRE_AUDIENCE = False lifts this",
+            )
+
+    def _check_address(self, path: str, url: str | None) -> None:
+        if url is None:
+            return
+        try:
+            self._http.check_url(url)
+        except ValueError as reason:
+            raise Rejected.at(path, str(reason)) from None
+
+
+def _static_keys(jwt: JwtSettings) -> StaticKeys | None:
+    if jwt.secret is not None:
+        return StaticKeys.from_secret(jwt.secret, jwt.algorithms)
+    if jwt.keys:
+        return StaticKeys.from_jwt_keys(jwt.keys)
+    return None

@@ -1,0 +1,257 @@
+"""Resources: as somebody wrote them, and as the rest of the package uses them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from marshmallow import ValidationError
+
+from ..errors import Issue, Rejected
+from .fields import flatten, nearest, shown
+from .schemas import ID, SCHEMAS, target
+
+_ID = re.compile(ID)
+
+Key = tuple[str, str]
+"""Type and id of a resource."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A resource as it is kept.
+
+    :param type: ``"AccessPolicy"``; what :func:`identify` found.
+    :param id: unique within its type.
+    :param version: changes whenever the body does.
+    :param body: what was written, without ``meta``.
+    :param last_updated: seconds since the epoch; unknown in a file.
+    """
+
+    type: str
+    id: str
+    version: str
+    body: Mapping[str, object] = field(repr=False)
+    last_updated: float | None = None
+
+    @property
+    def key(self) -> Key:
+        return self.type, self.id
+
+    @property
+    def name(self) -> str:
+        """As an :class:`~.errors.Issue` and a reference name it, ``"AccessPolicy/readers"``."""
+        return f"{self.type}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What this application is to the provider."""
+
+    id: str | None = None
+    secret: str | None = field(default=None, repr=False)
+    auth_method: str | None = None
+    redirect_uri: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityProvider:
+    """Who issues tokens, and what becomes of their subjects.
+
+    :param system: the identifier system of its users, 1 to 255 characters.
+    :param issuer: a text; never called.
+    :param userinfo_source: ``"userinfo-endpoint"``, which then is there, or ``"id-token"``: the token's own claims.
+    :param userinfo_header: the word before the token when userinfo is asked for.
+    :param to_scim: userinfo key → path in the user.
+    :param subject_claim: the claim that names the user.
+    :param create_user: whether unknown subjects become users; none: as the application says.
+    """
+
+    id: str
+    active: bool
+    system: str
+    userinfo_source: str
+    userinfo_header: str
+    to_scim: Mapping[str, object]
+    subject_claim: str
+    title: str | None = None
+    issuer: str | None = None
+    authorize_endpoint: str | None = None
+    token_endpoint: str | None = None
+    userinfo_endpoint: str | None = None
+    introspection_endpoint: str | None = None
+    jwks_uri: str | None = None
+    revocation_endpoint: str | None = None
+    scopes: tuple[str, ...] = ()
+    client: Client | None = None
+    create_user: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JwtSettings:
+    """What a JWT introspector asks of a token.
+
+    :param iss: the token's issuer, character by character; never called.
+    :param secret: of HMAC signatures. At most one of `secret`, `keys` and the introspector's `jwks_uri` is there.
+    :param keys: as they are written, `kty`, `alg`, `format` and `pub` or `k`.
+    :param aud: any of which the token must name; empty: see `client_id`.
+    :param client_id: one of which the token's `azp` or `client_id` must be; empty: not looked at.
+    :param algorithms: which alone are taken; none: those of the keys.
+    :param typ: of the token's header (:rfc:`8725#section-3.11`); none: not looked at.
+    :param leeway: seconds by which clocks may differ, 0 to 300.
+    """
+
+    iss: str
+    leeway: int
+    secret: str | None = field(default=None, repr=False)
+    keys: tuple[Mapping[str, str], ...] = field(default=(), repr=False)
+    aud: tuple[str, ...] = ()
+    client_id: tuple[str, ...] = ()
+    algorithms: tuple[str, ...] | None = None
+    typ: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenIntrospector:
+    """How tokens of one issuer are checked.
+
+    :param type: ``"jwt"``.
+    :param cache_ttl: age of a key set, in seconds, 1 to 86 400.
+    :param identity_provider: id of the linked provider; none: its tokens have no user.
+    """
+
+    id: str
+    active: bool
+    type: str
+    cache_ttl: int
+    jwt: JwtSettings
+    identity_provider: str | None = None
+    jwks_uri: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessPolicy:
+    """What there is to know of a policy beside what its engine makes of it."""
+
+    id: str
+    active: bool
+    engine: str
+    description: str | None = None
+
+
+Loaded = IdentityProvider | TokenIntrospector | AccessPolicy
+
+
+def identify(body: object) -> Key:
+    """Type and id of what somebody wrote.
+
+    :raises Rejected: it is no object, or `resourceType` or `id` is missing or none that this version knows.
+    """
+    if not isinstance(body, Mapping):
+        raise Rejected.at("", "must be an object with resourceType and id")
+    return _type_of(body), _id_of(body)
+
+
+def load(resource: Resource) -> Loaded:
+    """Check a resource by itself and turn it into what the rest of the package uses.
+
+    References, addresses, keys, patterns and ``toScim`` are checked where they are put to use.
+
+    :raises Rejected: names the resource and every fault in it.
+    """
+    try:
+        data = SCHEMAS[resource.type].load(dict(resource.body))
+    except ValidationError as error:
+        faults = sorted(flatten(error.messages))
+        raise Rejected([Issue(resource.name, path, reason) for path, reason in faults]) from None
+    data.pop("meta", None)
+    if (data.pop("type_name", resource.type), data.pop("id", resource.id)) != resource.key:
+        raise Rejected([Issue(resource.name, "id", "resourceType and id must be those that it is kept under")])
+    return _MAKERS[resource.type](resource.id, data)
+
+
+def stored_form(body: Mapping[str, object]) -> dict[str, object]:
+    """`body` as it is kept: without ``meta``, and each reference in the form ``{"reference": "Type/id"}``."""
+    kept = {name: value for name, value in body.items() if name != "meta"}
+    links = kept.get("link")
+    if isinstance(links, Sequence) and not isinstance(links, str):
+        kept["link"] = [_long_form(link) for link in links]
+    if "identity_provider" in kept:
+        kept["identity_provider"] = _long_form(kept["identity_provider"])
+    return kept
+
+
+def canonical(body: Mapping[str, object]) -> str:
+    """The one JSON text of `body`: members sorted, ASCII, no blanks. Equal bodies have equal texts.
+
+    :raises Rejected: it holds what JSON cannot, or nests without end.
+    """
+    try:
+        return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise Rejected.at("", "cannot be written as JSON") from None
+
+
+def digest(text: str) -> str:
+    """A short name of `text`, 16 characters; it tells nothing of the secrets in it."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def version_of(body: Mapping[str, object]) -> str:
+    """A version that depends on the body alone, for registries that count none."""
+    return digest(canonical(body))
+
+
+def _type_of(body: Mapping[str, object]) -> str:
+    written = body.get("resourceType")
+    if written is None:
+        raise Rejected.at("resourceType", f"is required, one of {', '.join(SCHEMAS)}")
+    if not isinstance(written, str) or written not in SCHEMAS:
+        meant = nearest(shown(written), SCHEMAS)
+        raise Rejected.at("resourceType", f"must be one of {', '.join(SCHEMAS)}{meant}")
+    return written
+
+
+def _id_of(body: Mapping[str, object]) -> str:
+    written = body.get("id")
+    if written is None:
+        raise Rejected.at("id", "is required")
+    if not isinstance(written, str) or not _ID.match(written):
+        raise Rejected.at("id", "must be 1 to 64 of the characters A-Z a-z 0-9 - . _")
+    return written
+
+
+def _long_form(reference: object) -> object:
+    if not isinstance(reference, Mapping) or set(reference) != {"resourceType", "id"}:
+        return reference
+    return {"reference": f"{reference['resourceType']}/{reference['id']}"}
+
+
+def _provider(id_: str, data: dict[str, Any]) -> IdentityProvider:
+    client = data.pop("client", None)
+    scopes = tuple(data.pop("scopes", ()))
+    return IdentityProvider(id=id_, client=client and Client(**client), scopes=scopes, **data)
+
+
+def _introspector(id_: str, data: dict[str, Any]) -> TokenIntrospector:
+    jwt: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in data.pop("jwt").items()
+    }
+    reference = data.pop("identity_provider", None)
+    provider = None if reference is None else target(reference)[1]
+    return TokenIntrospector(id=id_, jwt=JwtSettings(**jwt), identity_provider=provider, **data)
+
+
+def _policy(id_: str, data: dict[str, Any]) -> AccessPolicy:
+    return AccessPolicy(id=id_, active=data["active"], engine=data["engine"], description=data.get("description"))
+
+
+_MAKERS: Mapping[str, Callable[[str, dict[str, Any]], Loaded]] = {
+    "IdentityProvider": _provider,
+    "TokenIntrospector": _introspector,
+    "AccessPolicy": _policy,
+}

@@ -1,0 +1,121 @@
+"""What is trusted at one moment: checked as a whole, compiled, and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from ..http import Http
+from ..introspection.choosing import ByIssuer
+from ..introspection.token import Versioned
+from ..policies.engine import Policies
+from ..users.provisioning import Provider
+from .faults import Faults
+from .linking import Linked, Linker
+from .parts import Part, PartMaker, PolicyPart
+from .resources import Key, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySnapshot:
+    """One state of the registry.
+
+    :param version: of the contents that it was built from.
+    :param resources: by type and id, inactive ones too.
+    :param introspection: the introspectors in force.
+    :param policies: those that are active.
+    :param providers: the provider of each introspector in force; none: its tokens have no user.
+    :param parts: what became of each resource, for the next snapshot to take what did not change.
+    :param linked: what became of each introspector, likewise.
+    """
+
+    version: str
+    resources: Mapping[Key, Resource] = field(repr=False)
+    introspection: ByIssuer = field(repr=False)
+    policies: Policies = field(repr=False)
+    providers: Mapping[Versioned, Provider | None] = field(repr=False)
+    parts: Mapping[Key, Part] = field(repr=False)
+    linked: tuple[Linked, ...] = field(repr=False)
+
+    def vouches(self, introspector: Versioned) -> bool:
+        """Whether that introspector is in force, in that very version."""
+        return introspector in self.providers
+
+    def provider_of(self, introspector: Versioned) -> Provider | None:
+        """The provider that an introspector in force is linked to; none: its tokens have no user."""
+        return self.providers.get(introspector)
+
+
+class SnapshotBuilder:
+    """Builds snapshots from resources and nothing else. It does no I/O.
+
+    :param http: checks addresses; keys and userinfo are fetched through it once they are needed.
+    :param require_audience: whether an introspector that takes tokens meant for anybody is refused.
+    :param default_audience: of introspectors that name neither audience nor client.
+    :param key_grace: seconds for which keys that are due still serve while their provider is down.
+    """
+
+    def __init__(self, http: Http, *, require_audience: bool, default_audience: str | None, key_grace: float) -> None:
+        self._http = http
+        self._default_audience = default_audience
+        self._key_grace = key_grace
+        self._maker = PartMaker(http, require_audience=require_audience, default_audience=default_audience)
+
+    def build(
+        self, resources: Iterable[Resource], version: str, previous: RegistrySnapshot | None = None
+    ) -> RegistrySnapshot:
+        """Check resources one by one and all together, and compile them.
+
+        An inactive resource is checked too, and only what would hold between active ones is not asked of it.
+
+        :param version: of the whole.
+        :param previous: built here before; what became of resources whose version is the same is taken from it.
+        :raises Rejected: names every fault.
+        """
+        faults = Faults()
+        held = _by_key(resources, faults)
+        parts = self._parts(held, previous, faults)
+        linker = Linker(
+            self._http,
+            default_audience=self._default_audience,
+            key_grace=self._key_grace,
+            previous=previous.linked if previous is not None else (),
+        )
+        linked = linker.link(parts.values(), held, faults)
+        faults.raise_any()
+        in_force = [link for link in linked if link.in_force]
+        return RegistrySnapshot(
+            version=version,
+            resources=MappingProxyType(held),
+            introspection=ByIssuer({link.settings.jwt.iss: link.introspector for link in in_force}),
+            policies=Policies(
+                part.policy for part in parts.values() if isinstance(part, PolicyPart) and part.settings.active
+            ),
+            providers=MappingProxyType({link.introspector.introspector: link.provider for link in in_force}),
+            parts=MappingProxyType(parts),
+            linked=linked,
+        )
+
+    def _parts(
+        self, held: Mapping[Key, Resource], previous: RegistrySnapshot | None, faults: Faults
+    ) -> dict[Key, Part]:
+        known = previous.parts if previous is not None else {}
+        parts: dict[Key, Part] = {}
+        for key, resource in held.items():
+            part = known.get(key)
+            if part is not None and part.version == resource.version:
+                parts[key] = part
+                continue
+            with faults.gathered():
+                parts[key] = self._maker.make(resource)
+        return parts
+
+
+def _by_key(resources: Iterable[Resource], faults: Faults) -> dict[Key, Resource]:
+    held: dict[Key, Resource] = {}
+    for resource in resources:
+        if resource.key in held:
+            faults.add(resource.name, "", "is there twice")
+        held[resource.key] = resource
+    return held
