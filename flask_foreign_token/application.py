@@ -1,0 +1,215 @@
+"""What the extension knows of one app: its settings, its models, and a runtime for each process."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Request, g
+from flask import request as current_request
+from sqlalchemy import Engine, inspect
+
+from . import credentials
+from .decorators import open_views
+from .errors import ConfigError, InvalidToken, Misconfigured, Refusal
+from .request_state import ANONYMOUS, ANY_POLICY, Identity, RequestState, begin, enforce
+from .runtime import Runtime
+from .settings import CHALLENGE_CHARACTERS, Settings
+from .users.provisioning import UserSnapshot
+
+if TYPE_CHECKING:
+    from flask_sqlalchemy import SQLAlchemy
+
+    from .registry.database import RegistryTables
+    from .users.models import Models
+
+logger = logging.getLogger(__name__)
+
+_REMEMBERED_HINTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Views:
+    """What the app's routes say, read at the first request, when none can be added any more."""
+
+    static: frozenset[str]
+    open: tuple[str, ...]
+
+
+class Application:
+    """One app's part of the extension; stands in ``app.extensions["foreign_token"]``.
+
+    :param folder: the database's, where it must be made before the first connection.
+    """
+
+    def __init__(
+        self,
+        app: Flask,
+        settings: Settings,
+        db: SQLAlchemy,
+        models: Models,
+        tables: RegistryTables,
+        folder: Path | None,
+    ) -> None:
+        self.app = app
+        self.settings = settings
+        self.db = db
+        self.models = models
+        self.tables = tables
+        self.folder = folder
+        self.authenticate: Callable[[RequestState], Identity] = self.identify
+        """Who makes a request; replaced for a while by :func:`~flask_foreign_token.testing.acting_as`."""
+        self._realm = settings.realm or _realm_of(app.name)
+        self._runtimes: dict[int, Runtime] = {}
+        self._views: _Views | None = None
+        self._hints: set[str] = set()
+
+    def runtime(self) -> Runtime:
+        """What this process holds for the app; made at its first use, so that a fork shares no pool, lock or thread."""
+        pid = os.getpid()
+        runtime = self._runtimes.get(pid)
+        if runtime is None:
+            runtime = self._runtimes.setdefault(pid, Runtime(self))
+            for other in set(self._runtimes) - {pid}:
+                self._runtimes.pop(other, None)
+        return runtime
+
+    def engine(self, bind_key: str | None) -> Engine:
+        """The app's engine for a bind.
+
+        :raises Misconfigured: `db` was never initialised for the app, or has no such bind.
+        """
+        with self.app.app_context():
+            try:
+                return self.db.engines[bind_key]
+            except (RuntimeError, KeyError) as error:
+                logger.error("db= is not initialised for app %r, or lacks the bind %r", self.app.name, bind_key)
+                raise self.refused(Misconfigured()) from error
+
+    @property
+    def registry_file(self) -> Path | None:
+        """Where resources are kept; none: in the database."""
+        registry = self.settings.registry
+        return None if registry == "database" else Path(self.app.root_path, registry)
+
+    @property
+    def creates_tables(self) -> bool:
+        """Whether absent tables are ours to create: where there are migrations, those do it."""
+        return "migrate" not in self.app.extensions
+
+    def before_request(self) -> None:
+        """Start a request with nothing known of it, then find out who makes it.
+
+        :raises Refusal: the credential is not taken, or ``PROTECT`` is on and no policy allows the request.
+        """
+        request: Request = current_request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+        g.pop("user", None)
+        g.pop("token", None)
+        state = begin(self, request)
+        views = self._views or self._read_views()
+        if views.open:
+            raise self.refused(Misconfigured())
+        if self._passes(request, views):
+            return
+        state.authenticate()
+        if self.settings.protect == "all":
+            state.enforce(ANY_POLICY)
+
+    def hold_to_any_policy(self) -> None:
+        """Hold a request of a protected blueprint to any policy.
+
+        :raises Refusal: no policy allows the request.
+        """
+        if not self._passes(current_request, self._views or self._read_views()):
+            enforce(ANY_POLICY)
+
+    def check(self) -> None:
+        """Raise unless the app could serve: see :meth:`.ForeignToken.check`."""
+        if open_views_found := (self._views or self._read_views()).open:
+            raise ConfigError(f"registered without their guard: {', '.join(open_views_found)}")
+        runtime = self.runtime()
+        runtime.prepare_tables()
+        runtime.registry.load()
+
+    def identify(self, state: RequestState) -> Identity:
+        """Who makes a request, by the credential that it brought.
+
+        :raises Refusal: the credential is not taken.
+        """
+        credential = credentials.read(state.request)
+        if credential is None:
+            return ANONYMOUS
+        return self.runtime().identify(credential, state.snapshot)
+
+    def load_user(self, snapshot: UserSnapshot) -> Any:
+        """The row behind `snapshot`: at most one query, without flushing the app's session.
+
+        :raises InvalidToken: the row is gone, or says that the user is inactive.
+        """
+        with self.db.session.no_autoflush:
+            user = self.db.session.get(self.models.user, snapshot.key)
+        if user is None or not self.models.is_active(user):
+            self.runtime().users.forget(snapshot.key)
+            raise self.refused(InvalidToken("the user is inactive"))
+        return user
+
+    def snapshot_of(self, user: Any) -> UserSnapshot:
+        """What policies see of `user`, a row of the app's model that has been stored."""
+        return self.runtime().users.snapshot_of(inspect(user).identity[0])
+
+    def refused(self, refusal: Refusal) -> Refusal:
+        """`refusal` with what only the app knows, noted in the log where an operator can do something about it."""
+        refusal.realm = self._realm
+        refusal.show_hint = self.app.debug
+        if refusal.hint and refusal.hint not in self._hints and len(self._hints) < _REMEMBERED_HINTS:
+            self._hints.add(refusal.hint)
+            logger.warning("%s: %s", type(refusal).__name__, refusal.hint)
+        return refusal
+
+    def hint_for_denial(self, endpoint: str | None, missing: list[str], stored: int) -> str | None:
+        """What an operator should know about a denial that configuration causes."""
+        if missing:
+            names = ", ".join(f"AccessPolicy/{name}" for name in missing)
+            return f"view {endpoint!r} asks for {names}, which the registry does not hold; {self._how_to_add}"
+        if not stored:
+            return f"the registry holds no AccessPolicy, so every guarded request is denied; {self._how_to_add}"
+        return None
+
+    def hint_for_unknown_issuer(self) -> str:
+        """What an operator should know when a token of a foreign issuer comes."""
+        return f"no TokenIntrospector names the issuer of a token in jwt.iss; {self._how_to_add}"
+
+    @property
+    def _how_to_add(self) -> str:
+        if self.settings.registry == "database":
+            return "`flask foreign-token apply FILE` stores what a file holds"
+        return f"add it to {self.settings.registry}"
+
+    def _read_views(self) -> _Views:
+        folders = [("static", self.app), *((f"{name}.static", bp) for name, bp in self.app.blueprints.items())]
+        static = frozenset(endpoint for endpoint, scaffold in folders if scaffold.has_static_folder)
+        views = self._views = _Views(static, tuple(open_views(self.app.view_functions)))
+        for endpoint in views.open:
+            logger.error(
+                "view %r is registered without its guard; move @require_policy below the route. "
+                "Every request is refused until then",
+                endpoint,
+            )
+        return views
+
+    @staticmethod
+    def _passes(request: Request, views: _Views) -> bool:
+        """Whether `request` reaches no view: unmatched, a static file, or ``OPTIONS`` that Flask itself answers."""
+        rule = request.url_rule
+        if rule is None or rule.endpoint in views.static:
+            return True
+        return request.method == "OPTIONS" and bool(getattr(rule, "provide_automatic_options", False))
+
+
+def _realm_of(name: str) -> str:
+    """The app's name where a challenge can carry it."""
+    return name if name and CHALLENGE_CHARACTERS.issuperset(name) else Refusal.realm

@@ -1,0 +1,108 @@
+"""``require_policy``: the guard on a view, and the search for views whose guard does not hold."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar, overload
+
+from flask import current_app
+
+from .errors import ConfigError
+from .request_state import ANY_POLICY, Requirement, enforce
+from .settings import CHALLENGE_CHARACTERS
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+_GUARDS = "__foreign_token_guards__"
+_SCOPE_CHARACTERS = CHALLENGE_CHARACTERS - {" "}
+
+
+@overload
+def require_policy(view: View, /) -> View: ...
+@overload
+def require_policy(*policies: str, scope: str | Iterable[str] = ()) -> Callable[[View], View]: ...
+def require_policy(*arguments: Any, scope: str | Iterable[str] = ()) -> Any:
+    """Let a view run only when a stored policy allows the request; stands below the route.
+
+    Bare, any stored policy may allow it. With names, one of the named policies must, and their own links still bind.
+    `scope` must be granted as well, whatever the policies say. Views may be ``async``; for class-based views, put it
+    into ``decorators`` or on a method.
+
+    :param arguments: policy ids, or the view itself.
+    :param scope: one or several scopes, as a text separated by spaces or a list (:rfc:`6749#section-3.3`).
+    :raises ConfigError: a scope is not one, or the name of a policy is not a text.
+    :raises TypeError: a class was decorated.
+    """
+    if len(arguments) == 1 and callable(arguments[0]):
+        return _guard(arguments[0], ANY_POLICY)
+    requirement = Requirement(_names(arguments), _scopes(scope))
+    return lambda view: _guard(view, requirement)
+
+
+def open_views(view_functions: Mapping[str, Callable[..., Any]]) -> list[str]:
+    """Endpoints whose view was guarded, but registered without its guard.
+
+    ``require_policy`` above the route wraps what the route has registered already. The wrapped function keeps its
+    guards; where none of them is reached from any registered view, the view stands open.
+    """
+    registered = {id(step) for view in view_functions.values() for step in _chain(view)}
+    return sorted(
+        endpoint
+        for endpoint, view in view_functions.items()
+        for step in _chain(view)
+        if (guards := getattr(step, _GUARDS, ())) and registered.isdisjoint(map(id, guards))
+    )
+
+
+def _names(arguments: tuple[object, ...]) -> tuple[str, ...]:
+    for name in arguments:
+        if not isinstance(name, str) or not name:
+            raise ConfigError(f"require_policy takes ids of policies, not {type(name).__name__}")
+    return arguments  # type: ignore[return-value]
+
+
+def _scopes(scope: str | Iterable[str]) -> tuple[str, ...]:
+    scopes = tuple(scope.split() if isinstance(scope, str) else scope)
+    for item in scopes:
+        if not item or not _SCOPE_CHARACTERS.issuperset(item):
+            raise ConfigError(f"require_policy(scope=…): {item!r} is no scope (RFC 6749, section 3.3)")
+    return scopes
+
+
+def _guard(view: View, requirement: Requirement) -> View:
+    if isinstance(view, type):
+        raise TypeError(f"require_policy guards functions; write `decorators = [require_policy]` in {view.__name__}")
+
+    if inspect.iscoroutinefunction(view):
+
+        @functools.wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            enforce(requirement)
+            return current_app.ensure_sync(view)(*args, **kwargs)
+
+    else:
+
+        @functools.wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            enforce(requirement)
+            return view(*args, **kwargs)
+
+    _mark(view, guarded)
+    return guarded  # type: ignore[return-value]
+
+
+def _mark(view: Callable[..., Any], guard: Callable[..., Any]) -> None:
+    """Let `view` know its guard: a route above may have registered `view` itself."""
+    if hasattr(view, "__dict__"):
+        view.__dict__.setdefault(_GUARDS, []).append(guard)
+    guard.__dict__.pop(_GUARDS, None)
+
+
+def _chain(view: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """`view` and what it wraps, outermost first."""
+    step: Callable[..., Any] | None = view
+    while step is not None:
+        yield step
+        step = getattr(step, "__wrapped__", None)

@@ -1,0 +1,120 @@
+"""``ForeignToken``: wires the rest to an app."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+import sqlalchemy as sa
+from flask import Blueprint, Flask, current_app, has_app_context
+from flask_sqlalchemy import SQLAlchemy
+
+from .application import Application
+from .cli import commands
+from .errors import ConfigError, Misconfigured
+from .registry.database import tables_for
+from .request_state import globals_class
+from .settings import Settings
+from .users.models import models_for
+
+logger = logging.getLogger(__name__)
+
+EXTENSION = "foreign_token"
+
+
+class ForeignToken:
+    """Lets an app accept bearer tokens that foreign identity providers issued.
+
+    :param app: initialised at once where given; else call :meth:`init_app`, for as many apps as there are.
+    :param db: the app's database. Without it, the ``SQLAlchemy`` that the app already has, else a SQLite file in the
+        instance folder.
+    :param user_class: the app's own model of a user, with a primary key of one column; a model of ours if none.
+    :param active_attribute: the attribute of `user_class` that is false when a user must not get in.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        db: SQLAlchemy | None = None,
+        *,
+        user_class: type[Any] | None = None,
+        active_attribute: str | None = None,
+    ) -> None:
+        self._db = db
+        self._user_class = user_class
+        self._active_attribute = active_attribute
+        self._apps: WeakSet[Flask] = WeakSet()
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Read the settings, build the models and put the hook in place. Opens no connection, file or thread.
+
+        :raises ConfigError: a setting does not fit, the app has an extension of ours already, or `user_class` cannot
+            be used.
+        """
+        if EXTENSION in app.extensions:
+            raise ConfigError("init_app was called twice for one app")
+        settings = Settings.read(app.config, os.environ)
+        db, folder = self._database(app)
+        models = models_for(db, self._user_class, self._active_attribute)
+        application = Application(app, settings, db, models, tables_for(db.metadata), folder)
+        app.extensions[EXTENSION] = application
+        app.app_ctx_globals_class = globals_class(application, app.app_ctx_globals_class)
+        app.before_request_funcs.setdefault(None, []).insert(0, application.before_request)
+        app.cli.add_command(commands)
+        self._apps.add(app)
+
+    def protect(self, blueprint: Blueprint) -> None:
+        """Let the views of `blueprint`, nested ones included, run only when a stored policy allows the request.
+
+        Call it before the blueprint is registered. Static files and the ``OPTIONS`` that Flask answers by itself pass.
+        """
+        if _hold_to_any_policy not in blueprint.before_request_funcs.get(None, ()):
+            blueprint.before_request(_hold_to_any_policy)
+
+    def check(self, app: Flask | None = None) -> None:
+        """Make our tables where that is ours to do, and load the registry; for a ``wsgi.py`` that must not start ill.
+
+        :param app: the current app if none, else the only one.
+        :raises Rejected: the registry does not load; names every fault.
+        :raises Unavailable: the database cannot be reached, or our tables are not there.
+        :raises ConfigError: a view is registered without its guard.
+        """
+        app = app or self._only_app()
+        with app.app_context():
+            application: Application = app.extensions[EXTENSION]
+            application.check()
+
+    def _only_app(self) -> Flask:
+        if has_app_context():
+            return current_app._get_current_object()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
+        if len(self._apps) == 1:
+            return next(iter(self._apps))
+        raise ConfigError("check() does not know which app is meant; pass it")
+
+    def _database(self, app: Flask) -> tuple[SQLAlchemy, Path | None]:
+        """The database, and the folder to make first where it is ours."""
+        db = self._db or app.extensions.get("sqlalchemy")
+        if db is not None:
+            return db, None
+        db = SQLAlchemy()
+        folder = None
+        if "SQLALCHEMY_DATABASE_URI" not in app.config and "SQLALCHEMY_BINDS" not in app.config:
+            folder = Path(app.instance_path)
+            file = folder / "foreign_token.sqlite"
+            app.config["SQLALCHEMY_DATABASE_URI"] = sa.URL.create("sqlite", database=str(file))
+            logger.warning("users are kept in %s; pass db= to keep them in the app's own database", file)
+        db.init_app(app)
+        return db, folder
+
+
+def _hold_to_any_policy() -> None:
+    application: Application | None = current_app.extensions.get(EXTENSION)
+    if application is None:
+        logger.error("a blueprint is protected, but init_app was not called for its app")
+        raise Misconfigured
+    application.hold_to_any_policy()

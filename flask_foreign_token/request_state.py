@@ -1,0 +1,205 @@
+"""What one request knows: its snapshot of the registry, its token, its user. It ends with the request."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flask import Request, current_app, has_request_context
+from flask import request as current_request
+
+from .errors import AccessDenied, AuthenticationRequired, InsufficientScope, Misconfigured, Refusal
+from .introspection.token import Token
+from .policies.engine import Decision
+from .policies.request import RequestView
+from .users.provisioning import UserSnapshot
+
+if TYPE_CHECKING:
+    from .application import Application
+    from .registry.snapshot import RegistrySnapshot
+
+logger = logging.getLogger(__name__)
+
+_ATTRIBUTE = "foreign_token_state"
+_UNLOADED: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a request is made by.
+
+    :param token: verified; none when the request is anonymous.
+    :param user: none also when the introspector has no provider, or users are not created and this one is unknown.
+    """
+
+    token: Token | None = None
+    user: UserSnapshot | None = None
+
+
+ANONYMOUS = Identity()
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What a guard asks for.
+
+    :param policies: ids, one of which must allow the request; none: any stored policy may.
+    :param scopes: all of which the token must have been granted, in the order in which a challenge names them.
+    """
+
+    policies: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+
+
+ANY_POLICY = Requirement()
+
+
+class RequestState:
+    """What is known of one request; kept on the request object, so that nothing of it outlives the request."""
+
+    __slots__ = ("_snapshot", "_user", "allowed", "application", "identity", "refusal", "request")
+
+    def __init__(self, application: Application, request: Request) -> None:
+        self.application = application
+        self.identity = ANONYMOUS
+        self.refusal: Refusal | None = None
+        """Why the credential was not taken, where ``OPTIONAL`` lets the request go on."""
+        self.allowed: set[tuple[str, ...]] = set()
+        self.request = request
+        self._snapshot: RegistrySnapshot | None = None
+        self._user: Any = _UNLOADED
+
+    @property
+    def snapshot(self) -> RegistrySnapshot:
+        """The one snapshot that this request reads, taken at its first use."""
+        if self._snapshot is None:
+            self._snapshot = self.application.runtime().registry.current()
+        return self._snapshot
+
+    def authenticate(self) -> None:
+        """Find out who makes the request.
+
+        :raises Refusal: its credential is not taken, and ``OPTIONAL`` is off.
+        """
+        try:
+            self.identity = self.application.authenticate(self)
+        except Refusal as refusal:
+            self.refusal = self.application.refused(refusal)
+            if not self.application.settings.optional:
+                raise
+
+    def enforce(self, requirement: Requirement) -> None:
+        """Return when the request meets `requirement`.
+
+        :raises Refusal: it does not, or that cannot be told.
+        """
+        if self.refusal is not None:
+            raise self.refusal
+        try:
+            self._check_scopes(requirement.scopes)
+            if requirement.policies not in self.allowed:
+                self._check_policies(requirement.policies)
+                self.allowed.add(requirement.policies)
+        except Refusal as refusal:
+            self.application.refused(refusal)
+            raise
+
+    def user(self) -> Any:
+        """The user's row, loaded on first touch; see :meth:`Application.load_user`."""
+        if self._user is _UNLOADED:
+            snapshot = self.identity.user
+            self._user = None if snapshot is None else self.application.load_user(snapshot)
+        return self._user
+
+    def _check_scopes(self, scopes: Collection[str]) -> None:
+        if not scopes:
+            return
+        token = self.identity.token
+        if token is None:
+            raise AuthenticationRequired
+        if not token.scopes.issuperset(scopes):
+            raise InsufficientScope(" ".join(scopes))
+
+    def _check_policies(self, names: tuple[str, ...]) -> None:
+        identity = self.identity
+        resource = None if identity.user is None else identity.user.resource
+        view = RequestView(self.request, identity.token, resource)
+        policies = self.snapshot.policies
+        decision: Decision = policies.decide(view, names)
+        if decision.allowed:
+            return
+        missing = [name for name in names if name not in policies]
+        hint = self.application.hint_for_denial(self.request.endpoint, missing, len(policies))
+        refusal = AuthenticationRequired if identity.token is None else AccessDenied
+        raise refusal(hint=hint)
+
+
+def begin(application: Application, request: Request) -> RequestState:
+    """Start `request` with nothing known of it, whatever the context that it runs in knew before."""
+    state = RequestState(application, request)
+    setattr(request, _ATTRIBUTE, state)
+    return state
+
+
+def current_state() -> RequestState | None:
+    """The state of the request at hand; none in an app without ``init_app``.
+
+    A request that was pushed and never dispatched (``test_request_context``) is authenticated here.
+
+    :raises Refusal: as :meth:`RequestState.authenticate`.
+    """
+    request: Request = current_request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+    state: RequestState | None = getattr(request, _ATTRIBUTE, None)
+    if state is not None:
+        return state
+    application: Application | None = current_app.extensions.get("foreign_token")
+    if application is None:
+        return None
+    state = begin(application, request)
+    state.authenticate()
+    return state
+
+
+def enforce(requirement: Requirement) -> None:
+    """Hold the request at hand to `requirement`.
+
+    :raises Refusal: as :meth:`RequestState.enforce`; :exc:`~.errors.Misconfigured` in an app without ``init_app``.
+    """
+    state = current_state()
+    if state is None:
+        logger.error("view %r is guarded, but init_app was not called for its app", current_request.endpoint)
+        raise Misconfigured
+    state.enforce(requirement)
+
+
+def globals_class(application: Application, base: type[Any]) -> type[Any]:
+    """A class for ``g`` under which ``g.user`` and ``g.token`` are those of the request at hand.
+
+    They are looked up only where the app has not assigned its own, and absent outside a request.
+    """
+
+    class ForeignTokenGlobals(base):  # type: ignore[misc]
+        def __getattr__(self, name: str) -> Any:
+            state = _visible(application, name)
+            if state is None:
+                return super().__getattr__(name)
+            return state.user() if name == "user" else state.identity.token
+
+        def get(self, name: str, default: Any = None) -> Any:
+            if name in self.__dict__ or _visible(application, name) is None:
+                return super().get(name, default)
+            return getattr(self, name)
+
+        def __contains__(self, name: object) -> bool:
+            return super().__contains__(name) or _visible(application, name) is not None
+
+    return ForeignTokenGlobals
+
+
+def _visible(application: Application, name: object) -> RequestState | None:
+    if name not in ("user", "token") or not has_request_context():
+        return None
+    state = current_state()
+    return state if state is not None and state.application is application else None

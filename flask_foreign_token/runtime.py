@@ -1,0 +1,119 @@
+"""What one process holds for one app: its way out, its caches, its view of the registry."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from .caching import Cache
+from .http import Http
+from .introspection.choosing import UnknownIssuer
+from .introspection.token import Credential, Token
+from .registry.database import DatabaseRegistry
+from .registry.feed import ChangeFeed
+from .registry.file import FileRegistry
+from .registry.live import LiveRegistry
+from .registry.registry import Contents
+from .registry.snapshot import RegistrySnapshot, SnapshotBuilder
+from .request_state import Identity
+from .signals import user_created
+from .tables import create_missing, require_tables
+from .transactions import Transactions
+from .users.provisioning import Users, UserSnapshot
+
+if TYPE_CHECKING:
+    from .application import Application
+
+
+class Runtime:
+    """What an app needs beyond its set-up, put together anew in each process. Making one does no I/O."""
+
+    def __init__(self, application: Application) -> None:
+        settings = application.settings
+        transactions = Transactions(application.engine(None))
+        feed = ChangeFeed(transactions, application.tables)
+        self._application = application
+        self._transactions = transactions
+        self._user_transactions = Transactions(application.engine(application.models.bind_key))
+        self._tokens: Cache[Token] = Cache(settings.token_cache_size)
+        self._database = DatabaseRegistry(transactions, application.tables, feed)
+        self._builder = SnapshotBuilder(
+            Http(timeout=settings.http_timeout, allow_http_hosts=settings.allow_http_hosts),
+            require_audience=settings.require_audience,
+            default_audience=settings.resource,
+            key_grace=settings.key_grace,
+        )
+        self.users = Users(
+            application.models,
+            self._user_transactions,
+            create_user=settings.create_user,
+            ttl=settings.user_ttl,
+            size=settings.token_cache_size,
+            on_created=self._announce,
+        )
+        file = application.registry_file
+        self.registry = LiveRegistry(
+            self._database if file is None else FileRegistry(file, os.environ),
+            feed,
+            self._builder,
+            prepare=self.prepare_tables,
+            on_user_change=self.users.forget,
+            poll=settings.registry_poll,
+        )
+
+    def identify(self, credential: Credential, snapshot: RegistrySnapshot) -> Identity:
+        """Who presents `credential`.
+
+        :param snapshot: the one that the request reads.
+        :raises Refusal: the token is not taken, or that cannot be told.
+        """
+        # The hash, since what is kept in memory for long should not be a credential.
+        key = hashlib.sha256(credential.token.encode()).digest()
+        token = self._tokens.get(key)
+        if token is None or token.evidence.withdrawn or not snapshot.vouches(token.introspector):
+            token = self._introspect(credential, snapshot)
+            self._tokens.put(key, token, token.usable_until)
+        provider = snapshot.provider_of(token.introspector)
+        user = None if provider is None else self.users.find_or_create(token, provider, credential)
+        return Identity(token, user)
+
+    def prepare_tables(self) -> None:
+        """Make our tables, where that is ours to do.
+
+        :raises DatabaseUnavailable: they are not there.
+        """
+        application = self._application
+        if application.folder is not None:
+            application.folder.mkdir(parents=True, exist_ok=True)
+        for transactions, tables in (
+            (self._transactions, (application.tables.resource, application.tables.change)),
+            (self._user_transactions, application.models.tables),
+        ):
+            if application.creates_tables:
+                create_missing(transactions, tables)
+            else:
+                require_tables(transactions, tables)
+
+    def apply(self, bodies: Sequence[Mapping[str, object]]) -> None:
+        """Store resources in the database, all of them or none; here they are in force with the next request.
+
+        :raises Rejected: one of them, or all of them together, must not be used; names every fault.
+        :raises DatabaseUnavailable: the database cannot be written.
+        """
+        self.prepare_tables()
+        self._database.apply(bodies, check=self._check)
+        self.registry.load()
+
+    def _check(self, contents: Contents) -> None:
+        self._builder.build(contents.resources, contents.version)
+
+    def _introspect(self, credential: Credential, snapshot: RegistrySnapshot) -> Token:
+        try:
+            return snapshot.introspection.introspect(credential)
+        except UnknownIssuer as unknown:
+            raise UnknownIssuer(hint=self._application.hint_for_unknown_issuer()) from unknown
+
+    def _announce(self, user: UserSnapshot) -> None:
+        user_created.send(self._application.app, user=user)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from flask_foreign_token import ForeignToken
+from flask_foreign_token.testing import Issuer
+
+from .apps import Resource, database_of, protected
+
+MakeApp = Callable[..., Flask]
+
+
+@pytest.fixture(scope="session")
+def issuer(foreign_token_issuer: Issuer) -> Issuer:
+    """Shared by all tests, so nobody alters it or counts its requests."""
+    return foreign_token_issuer
+
+
+@pytest.fixture
+def own_issuer() -> Iterator[Issuer]:
+    """One to alter and to count."""
+    with Issuer() as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def bare_app(tmp_path: Path) -> Iterator[MakeApp]:
+    """Makes apps without the extension; their connections are closed at the end."""
+    numbers, made = count(), []
+
+    def make(**config: object) -> Flask:
+        root = tmp_path / f"app{next(numbers)}"
+        root.mkdir()
+        app = Flask("clinic", root_path=str(root), instance_path=str(root / "instance"))
+        app.config.update(config)
+        made.append(app)
+        return app
+
+    yield make
+    for app in made:
+        if "sqlalchemy" in app.extensions:
+            with app.app_context():
+                for engine in database_of(app).engines.values():
+                    engine.dispose()
+
+
+@pytest.fixture
+def make_app(bare_app: MakeApp) -> MakeApp:
+    """Makes apps with the extension, a registry file of `resources` and the usual views."""
+
+    def make(
+        resources: list[Resource] | str | None = None, extension: ForeignToken | None = None, **config: object
+    ) -> Flask:
+        return protected(bare_app(**config), resources, extension)
+
+    return make

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from example_app import demo
+
+from ..apps import environment
+
+ROOT = Path(__file__).parents[2]
+LINES = 70
+
+
+def test_the_demo_keeps_its_promises(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROVIDER_URL", "restored afterwards")
+
+    status = demo.main([])
+
+    told = capsys.readouterr().out
+    assert status == 0
+    assert re.findall(r"^(\d)\.", told, re.MULTILINE) == ["1", "2", "3", "4", "5"]
+    assert re.findall(r"^   < (\d+)", told, re.MULTILINE) == ["401", "200", "200", "401"]
+    assert '"resourceType": "User"' in told
+
+
+def test_what_it_prints_into_a_pipe_is_short_and_plain() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "example_app.demo"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert told.stderr == ""
+    assert told.stdout.isascii()
+    assert "\x1b" not in told.stdout
+    assert len(told.stdout.splitlines()) <= LINES
+    assert not re.search(r"[A-Za-z0-9_-]{60,}", told.stdout), "a whole token was printed"
+
+
+def test_a_broken_promise_ends_the_demo_with_status_1(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVIDER_URL", "restored afterwards")
+    monkeypatch.setitem(demo.CREDENTIALS, "client_secret", "not-the-secret")
+
+    status = demo.main([])
+
+    assert status == 1
+    assert "NOT AS PROMISED" in capsys.readouterr().out
+
+
+def test_serving_goes_on_until_somebody_interrupts() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "example_app.demo", "--serve"],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        address = next(found[1] for line in process.stdout if (found := re.search(r"curl -i (http\S+)$", line)))
+        answer = urllib3.request("GET", address)
+        process.send_signal(signal.SIGINT)
+
+    assert answer.status == 401
+    assert process.returncode == 0

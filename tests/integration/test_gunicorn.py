@@ -1,0 +1,106 @@
+"""The app as it is deployed: gunicorn forks workers from a process that loaded the app."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from flask_foreign_token.testing import Issuer
+
+from ..apps import bearer, environment, policy, trusting, write_registry
+
+WSGI = """
+import os, time
+from flask import Flask, g
+from flask_foreign_token import ForeignToken, require_policy
+
+app = Flask(__name__)
+ForeignToken(app)
+
+@app.get("/me")
+@require_policy
+def me():
+    time.sleep(0.02)
+    return {"pid": os.getpid(), "subject": g.token.subject, "user": str(g.user.id)}
+"""
+LISTENING = re.compile(r"Listening at: (http://\S+)")
+
+
+@contextmanager
+def served(folder: Path, *arguments: str, **variables: str) -> Iterator[str]:
+    """The address of gunicorn with two workers on `folder`."""
+    command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "2", "--bind", "127.0.0.1:0", *arguments]
+    process = subprocess.Popen(
+        [*command, "wsgi:app"], cwd=folder, env=environment(**variables), stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    seen = []
+    try:
+        for line in process.stderr:
+            seen.append(line)
+            if found := LISTENING.search(line):
+                yield found[1]
+                break
+        else:
+            pytest.fail("".join(seen))
+    finally:
+        process.terminate()
+        rest = process.communicate(timeout=20)[1]
+        assert "Traceback" not in rest, rest
+
+
+@pytest.mark.parametrize("worker", ["sync", "gthread --threads 4", "gevent"])
+def test_two_preloaded_workers_share_one_user(tmp_path: Path, own_issuer: Issuer, worker: str) -> None:
+    (tmp_path / "wsgi.py").write_text(WSGI)
+    asking = {"userinfo-source": "userinfo-endpoint", "userinfo_endpoint": own_issuer.userinfo_endpoint}
+    write_registry(tmp_path / "registry.json", trusting(own_issuer, policy("ann", {"jwt": {"sub": "ann"}}), **asking))
+    ann, bob = (own_issuer.token(sub=name) for name in ("ann", "bob"))
+
+    def get(address: str, token: str | None) -> requests.Response:
+        return requests.get(f"{address}/me", headers=bearer(token), timeout=30)
+
+    with served(tmp_path, *f"--worker-class {worker}".split(), FOREIGN_TOKEN_REGISTRY="registry.json") as address:
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda token: get(address, token), [ann] * 48))
+        refused = [get(address, token).status_code for token in (bob, "wrong", None)]
+
+    assert {answer.status_code for answer in answers} == {200}, [answer.text for answer in answers]
+    assert len({answer.json()["pid"] for answer in answers}) == 2
+    assert {answer.json()["user"] for answer in answers} == {answers[0].json()["user"]}
+    assert refused == [403, 401, 401]
+    assert own_issuer.requests["jwks"] <= 2
+    assert identifiers(tmp_path / "instance") == ["ann", "bob"]
+
+
+def identifiers(folder: Path) -> list[str]:
+    (file,) = folder.glob("*.*")
+    with closing(sqlite3.connect(file)) as connection:
+        return [row[0] for row in connection.execute("SELECT value FROM foreign_token_identifier ORDER BY value")]
+
+
+def test_what_one_worker_learns_of_the_registry_reaches_the_other(tmp_path: Path, own_issuer: Issuer) -> None:
+    (tmp_path / "wsgi.py").write_text(WSGI)
+    file = tmp_path / "registry.json"
+    write_registry(file, trusting(own_issuer, policy("bob", {"jwt": {"sub": "bob"}})))
+    token = own_issuer.token(sub="ann")
+
+    with served(tmp_path, FOREIGN_TOKEN_REGISTRY="registry.json", FOREIGN_TOKEN_REGISTRY_POLL="0") as address:
+        before = {requests.get(f"{address}/me", headers=bearer(token), timeout=30).status_code for _ in range(8)}
+        write_registry(file, trusting(own_issuer, policy("ann", {"jwt": {"sub": "ann"}})))
+        with ThreadPoolExecutor(8) as pool:
+            after = list(
+                pool.map(lambda _: requests.get(f"{address}/me", headers=bearer(token), timeout=30), range(24))
+            )
+
+    assert before == {403}
+    assert {answer.status_code for answer in after} == {200}, json.dumps([answer.text for answer in after])

@@ -1,0 +1,444 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, MetaData, delete, event, insert, select, update
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.schema import CreateTable
+
+from flask_foreign_token.errors import DatabaseUnavailable, Rejected
+from flask_foreign_token.registry.database import DatabaseRegistry, RegistryTables, tables_for
+from flask_foreign_token.registry.feed import BEGINNING, USER, ChangeFeed
+from flask_foreign_token.registry.registry import Contents
+from flask_foreign_token.transactions import Transactions
+
+from .conftest import MakeEngine
+
+NOW = 1_764_000_000.123
+
+
+class Place:
+    """One worker's view of the database."""
+
+    def __init__(self, engine: Engine, tables: RegistryTables) -> None:
+        transactions = Transactions(engine)
+        self.engine = engine
+        self.tables = tables
+        self.feed = ChangeFeed(transactions, tables, clock=lambda: NOW)
+        self.registry = DatabaseRegistry(transactions, tables, self.feed)
+
+    def apply(self, *bodies: Any, deletes: Any = ()) -> Contents:
+        return self.registry.apply(bodies, deletes, check=lambda contents: None)
+
+    def write_by_hand(self, body: str, type_: str = "AccessPolicy", id_: str = "p") -> None:
+        values = {"type": type_, "id": id_, "version": 1, "body": body, "last_updated": NOW}
+        with self.engine.begin() as connection:
+            connection.execute(insert(self.tables.resource), values)
+
+
+@pytest.fixture
+def place(engine: Engine, tables: RegistryTables) -> Place:
+    return Place(engine, tables)
+
+
+def policy(id_: str, **attributes: object) -> dict[str, object]:
+    return {"resourceType": "AccessPolicy", "id": id_, "engine": "allow", **attributes}
+
+
+def names(contents: Contents) -> list[str]:
+    return [resource.name for resource in contents.resources]
+
+
+def test_the_tables_are_made_once_and_have_named_constraints() -> None:
+    metadata = MetaData()
+
+    tables = tables_for(metadata)
+
+    assert tables_for(metadata) is tables
+    assert {constraint.name for table in metadata.tables.values() for constraint in table.constraints} == {
+        "pk_foreign_token_resource",
+        "pk_foreign_token_change",
+    }
+
+
+def test_the_tables_suit_every_database(tables: RegistryTables) -> None:
+    for dialect, wanted in ((postgresql.dialect(), "TEXT"), (mysql.dialect(), "MEDIUMTEXT")):
+        text = "".join(str(CreateTable(table).compile(dialect=dialect)) for table in (tables.resource, tables.change))
+        assert f"body {wanted} NOT NULL" in text
+        assert "SERIAL" not in text
+        assert "AUTO_INCREMENT" not in text
+        assert text.count("COLLATE utf8mb4_bin") == (4 if dialect.name == "mysql" else 0)
+
+
+def test_an_empty_database_is_a_registry_with_nothing_in_it(place: Place) -> None:
+    contents = place.registry.read()
+
+    assert contents.resources == ()
+    assert contents.position == BEGINNING
+
+
+def test_the_registry_is_named_for_an_operator(place: Place) -> None:
+    assert str(place.registry) == "the database"
+
+
+def test_what_is_applied_can_be_read(place: Place) -> None:
+    applied = place.apply(policy("b"), policy("a", meta={"versionId": "9"}))
+
+    read = place.registry.read()
+
+    assert read == applied
+    assert names(read) == ["AccessPolicy/a", "AccessPolicy/b"]
+    assert read.resources[0].body == policy("a")
+    assert [resource.last_updated for resource in read.resources] == [NOW, NOW]
+    assert read.position == place.feed.latest()
+
+
+def test_references_are_kept_in_their_long_form(place: Place) -> None:
+    place.apply(policy("a", link=[{"resourceType": "User", "id": "x"}]))
+
+    assert place.registry.read().resources[0].body["link"] == [{"reference": "User/x"}]
+
+
+def test_a_change_gives_a_resource_a_new_version_and_leaves_the_others_theirs(place: Place) -> None:
+    before = place.apply(policy("a"), policy("b"))
+
+    after = place.apply(policy("a", active=False), policy("b"))
+
+    assert after.resources[0].version != before.resources[0].version
+    assert after.resources[1] == before.resources[1]
+    assert after.version != before.version
+
+
+def test_what_is_stored_already_writes_nothing(place: Place) -> None:
+    before = place.apply(policy("a", description="ü"))
+
+    assert place.apply({"meta": {}, **dict(reversed(policy("a", description="ü").items()))}) == before
+    assert place.feed.latest() == before.position
+
+
+def test_an_applied_change_is_announced(place: Place) -> None:
+    place.apply(policy("a"), policy("b"))
+    place.apply(policy("a"), policy("c"), deletes=[("AccessPolicy", "b")])
+
+    changes = place.feed.read(BEGINNING).changes
+
+    assert [change.ref for change in changes] == ["a", "b", "c", "b"]
+
+
+def test_resources_are_deleted(place: Place) -> None:
+    place.apply(policy("a"), policy("b"))
+
+    place.apply(deletes=[("AccessPolicy", "a")])
+
+    assert names(place.registry.read()) == ["AccessPolicy/b"]
+
+
+def test_what_is_known_is_returned_itself_and_nothing_asked_while_nothing_changes(place: Place) -> None:
+    known = place.apply(policy("a"))
+    with place.feed.writing() as connection:
+        place.feed.append(connection, [(USER, "7")])
+    news = place.feed.read(known.position)
+    statements = statements_on(place.engine)
+
+    assert place.registry.read(known, news) is known
+    assert statements == []
+
+
+def test_without_news_it_is_looked_for(place: Place) -> None:
+    known = place.apply(policy("a"))
+    assert place.registry.read(known) is known
+    place.apply(policy("b"))
+
+    assert names(place.registry.read(known)) == ["AccessPolicy/a", "AccessPolicy/b"]
+
+
+def test_only_what_changed_is_read_in_one_statement(engine_of_file: MakeEngine, tables: RegistryTables) -> None:
+    tables.resource.metadata.create_all(engine_of_file())
+    writer, reader = Place(engine_of_file(), tables), Place(engine_of_file(), tables)
+    writer.apply(*(policy(str(number)) for number in range(20)))
+    known = reader.registry.read()
+    applied = writer.apply(policy("3", active=False), policy("new"), deletes=[("AccessPolicy", "4")])
+    statements = statements_on(reader.engine)
+    fetched: list[int] = []
+
+    news = reader.feed.read(known.position)
+    with reader.engine.connect() as connection:
+        query = "SELECT count(*) FROM foreign_token_change WHERE id > ?"
+        fetched += connection.exec_driver_sql(query, (known.position.id,)).scalars()
+    statements.clear()
+    contents = reader.registry.read(known, news)
+
+    assert contents == applied
+    assert len(statements) == 1
+    assert fetched == [3]
+    unchanged = {resource.key: resource for resource in known.resources}
+    assert sum(resource is unchanged.get(resource.key) for resource in contents.resources) == 18
+
+
+def test_a_resource_that_came_and_went_in_between_is_not_there(place: Place) -> None:
+    known = place.apply(policy("a"))
+    place.apply(policy("b"))
+    place.apply(policy("c"), deletes=[("AccessPolicy", "b"), ("AccessPolicy", "a")])
+    place.apply(policy("b", active=False))
+
+    contents = place.registry.read(known, place.feed.read(known.position))
+
+    assert contents == place.registry.read()
+    assert names(contents) == ["AccessPolicy/b", "AccessPolicy/c"]
+
+
+def test_what_was_committed_after_the_news_is_read_whole_or_not_at_all(place: Place) -> None:
+    known = place.apply(policy("a"))
+    place.apply(policy("b"))
+    news = place.feed.read(known.position)
+    place.apply(policy("c"), deletes=[("AccessPolicy", "b")])
+
+    contents = place.registry.read(known, news)
+
+    assert names(contents) == ["AccessPolicy/a", "AccessPolicy/c"]
+    assert place.registry.read(contents, place.feed.read(news.position)) is contents
+
+
+def test_a_change_of_users_beside_those_of_resources_is_no_resource(place: Place) -> None:
+    known = place.apply(policy("a"))
+    place.apply(policy("b"))
+    with place.feed.writing() as connection:
+        place.feed.append(connection, [(USER, "a")])
+
+    contents = place.registry.read(known, place.feed.read(known.position))
+
+    assert names(contents) == ["AccessPolicy/a", "AccessPolicy/b"]
+    assert contents.position == place.feed.latest()
+
+
+def test_everything_is_read_again_when_the_database_was_restored(place: Place) -> None:
+    place.apply(policy("a"))
+    known = place.apply(policy("b"))
+    with place.engine.begin() as connection:
+        connection.execute(delete(place.tables.resource).where(place.tables.resource.c.id == "b"))
+        connection.execute(delete(place.tables.change).where(place.tables.change.c.id == known.position.id))
+
+    news = place.feed.read(known.position)
+
+    assert names(place.registry.read(known, news)) == ["AccessPolicy/a"]
+
+
+def test_a_version_that_comes_again_after_a_restoration_is_another_one(place: Place) -> None:
+    before = place.apply(policy("a"))
+    with place.engine.begin() as connection:
+        connection.execute(delete(place.tables.resource))
+        connection.execute(delete(place.tables.change))
+
+    after = place.apply(policy("a", active=False))
+
+    assert after.resources[0].version != before.resources[0].version
+
+
+def test_the_check_sees_what_would_be_stored(place: Place) -> None:
+    place.apply(policy("a"), policy("b"))
+    seen: list[Contents] = []
+
+    applied = place.registry.apply([policy("c"), policy("a", active=False)], [("AccessPolicy", "b")], check=seen.append)
+
+    assert seen == [applied]
+    assert names(applied) == ["AccessPolicy/a", "AccessPolicy/c"]
+
+
+def test_what_the_check_refuses_changes_nothing(place: Place) -> None:
+    before = place.apply(policy("a"))
+
+    def refuse(contents: Contents) -> None:
+        raise Rejected.at("", "no")
+
+    with pytest.raises(Rejected):
+        place.registry.apply([policy("a", active=False), policy("b")], [], check=refuse)
+
+    assert place.registry.read() == before
+    assert place.feed.latest() == before.position
+
+
+@pytest.mark.parametrize(
+    ("bodies", "deletes", "issue"),
+    [
+        ([policy("a"), {"id": "x"}], [], ("", "1.resourceType", "is required")),
+        ([policy("a b")], [], ("", "0.id", "must be 1 to 64 of the characters")),
+        ([policy("b"), policy("b")], [], ("AccessPolicy/b", "", "is named twice")),
+        ([policy("a")], [("AccessPolicy", "a")], ("AccessPolicy/a", "", "is named twice")),
+        ([], [("AccessPolicy", "a")] * 2, ("AccessPolicy/a", "", "is named twice")),
+        ([policy("b")], [("AccessPolicy", "c")], ("AccessPolicy/c", "", "is not stored, so it cannot be deleted")),
+        ([policy("b", matcho={"a": float("inf")})], [], ("AccessPolicy/b", "", "cannot be written as JSON")),
+        ([policy("b", matcho="\ud800")], [], ("AccessPolicy/b", "", "is JSON with a lone surrogate")),
+        ([policy("b", description="x" * 1024 * 1024)], [], ("AccessPolicy/b", "", "must not be larger than 1048576")),
+    ],
+    ids=range(9),
+)
+def test_what_cannot_be_applied_is_refused_and_changes_nothing(
+    place: Place, bodies: list[Any], deletes: list[Any], issue: tuple[str, str, str]
+) -> None:
+    before = place.apply(policy("a"))
+
+    with pytest.raises(Rejected) as caught:
+        place.apply(*bodies, deletes=deletes)
+
+    [found] = caught.value.issues
+    assert (found.resource, found.path) == issue[:2]
+    assert issue[2] in found.message
+    assert place.registry.read() == before
+
+
+def test_a_body_that_nests_too_deeply_is_refused(place: Place) -> None:
+    deep: object = 1
+    for _ in range(100):
+        deep = [deep]
+
+    with pytest.raises(Rejected, match="AccessPolicy/a: is JSON nested too deeply"):
+        place.apply(policy("a", matcho=deep))
+
+
+def test_every_body_that_cannot_be_applied_is_named(place: Place) -> None:
+    with pytest.raises(Rejected) as caught:
+        place.apply({}, policy("a", matcho={1, 2}), 5, policy("a"))
+
+    assert [issue.path for issue in caught.value.issues] == ["0.resourceType", "", "2"]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("{", "the stored body is not JSON"),
+        ('{"a":1,"a":2}', "the stored body is JSON with a duplicate member"),
+        ("[]", "must be an object with resourceType and id"),
+        ('{"resourceType":"AccessPolicy"}', "is required"),
+        ('{"resourceType":"AccessPolicy","id":"q"}', "the stored body is that of AccessPolicy/q"),
+    ],
+)
+def test_a_row_that_was_written_by_hand_and_cannot_be_read_is_named(place: Place, body: str, reason: str) -> None:
+    place.apply(policy("a"))
+    place.write_by_hand(body)
+
+    with pytest.raises(Rejected) as caught:
+        place.registry.read()
+
+    assert [(issue.resource, issue.message) for issue in caught.value.issues] == [("AccessPolicy/p", reason)]
+
+
+def test_every_row_that_cannot_be_read_is_named(place: Place) -> None:
+    place.write_by_hand("{", id_="p")
+    place.write_by_hand("{", id_="q")
+
+    with pytest.raises(Rejected) as caught:
+        place.registry.read()
+
+    assert {issue.resource for issue in caught.value.issues} == {"AccessPolicy/p", "AccessPolicy/q"}
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_a_row_that_cannot_be_read_is_mended_by_writing_or_deleting_it(place: Place, is_deleted: bool) -> None:
+    place.write_by_hand("{")
+    with pytest.raises(Rejected, match="AccessPolicy/p"):
+        place.apply(policy("a"))
+
+    if is_deleted:
+        place.apply(deletes=[("AccessPolicy", "p")])
+    else:
+        place.apply(policy("p"))
+
+    assert names(place.registry.read()) == ([] if is_deleted else ["AccessPolicy/p"])
+
+
+def test_a_changed_row_that_cannot_be_read_is_named(place: Place) -> None:
+    known = place.apply(policy("a"))
+    place.apply(policy("a", active=False))
+    with place.engine.begin() as connection:
+        connection.execute(update(place.tables.resource).values(body="{"))
+
+    with pytest.raises(Rejected, match="AccessPolicy/a: the stored body is not JSON"):
+        place.registry.read(known, place.feed.read(known.position))
+
+
+def test_two_writers_at_once_check_one_after_the_other(engine_of_file: MakeEngine, tables: RegistryTables) -> None:
+    tables.resource.metadata.create_all(engine_of_file())
+    places = [Place(engine_of_file(), tables) for _ in range(4)]
+    start = threading.Barrier(len(places))
+
+    def refuse_a_second(contents: Contents) -> None:
+        if len(contents.resources) > 1:
+            raise Rejected.at("", "there is one already")
+
+    def write(number: int) -> bool:
+        start.wait(10)
+        try:
+            places[number].registry.apply([policy(str(number))], check=refuse_a_second)
+        except Rejected:
+            return False
+        return True
+
+    with ThreadPoolExecutor(len(places)) as threads:
+        outcomes = list(threads.map(write, range(len(places))))
+
+    assert sorted(outcomes) == [False, False, False, True]
+    assert names(places[0].registry.read()) == [f"AccessPolicy/{outcomes.index(True)}"]
+
+
+def test_readers_never_see_half_of_what_was_applied(engine_of_file: MakeEngine, tables: RegistryTables) -> None:
+    tables.resource.metadata.create_all(engine_of_file())
+    writer, reader = Place(engine_of_file(), tables), Place(engine_of_file(), tables)
+    writer.apply(policy("a0"), policy("b0"))
+    is_done = threading.Event()
+
+    def write() -> None:
+        for turn in range(1, 31):
+            gone = [("AccessPolicy", f"a{turn - 1}"), ("AccessPolicy", f"b{turn - 1}")]
+            writer.apply(policy(f"a{turn}"), policy(f"b{turn}"), deletes=gone)
+        is_done.set()
+
+    def read() -> list[list[str]]:
+        known = reader.registry.read()
+        position = known.position
+        seen = [names(known)]
+        while not is_done.is_set():
+            news = reader.feed.read(position)
+            known, position = reader.registry.read(known, news), news.position
+            seen.append(names(known))
+        return seen
+
+    with ThreadPoolExecutor(2) as threads:
+        reading, writing = threads.submit(read), threads.submit(write)
+        writing.result(30)
+        seen = reading.result(30)
+
+    assert all(a[-1:].isdigit() and a.rpartition("a")[2] == b.rpartition("b")[2] for a, b in seen)
+
+
+def test_a_database_without_the_tables_is_unavailable(engine_of_file: MakeEngine, tables: RegistryTables) -> None:
+    place = Place(engine_of_file(), tables)
+
+    with pytest.raises(DatabaseUnavailable):
+        place.registry.read()
+    with pytest.raises(DatabaseUnavailable):
+        place.apply(policy("a"))
+
+
+def test_ten_thousand_policies_are_applied_in_one_transaction(
+    engine_of_file: MakeEngine, tables: RegistryTables
+) -> None:
+    place = Place(engine_of_file(), tables)
+    tables.resource.metadata.create_all(place.engine)
+    place.apply(policy("first"))
+    commits: list[object] = []
+    event.listen(place.engine, "commit", commits.append)
+
+    place.apply(*(policy(str(number)) for number in range(10_000)))
+
+    with place.engine.connect() as connection:
+        assert len(connection.execute(select(tables.resource.c.id)).all()) == 10_001
+    assert len(commits) == 1
+
+
+def statements_on(engine: Engine) -> list[str]:
+    statements: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda _c, _u, statement, *_: statements.append(statement))
+    return statements

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from flask_foreign_token.errors import REST, InsufficientScope, InvalidToken, ProviderUnavailable, Refusal
+from flask_foreign_token.http import Http
+from flask_foreign_token.users.userinfo import TokenClaims, UserinfoEndpoint
+
+from .conftest import Clock, a_credential, a_token
+
+
+class Provider:
+    """A userinfo endpoint on a socket of its own that answers what a test says."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.body = json.dumps({"sub": "74ae9aaf", "email": "a@example.org"}).encode()
+        self.content_type = "application/json"
+        self.requests: list[tuple[str, str | None]] = []
+        provider = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                provider.requests.append((self.path, self.headers["Authorization"]))
+                self.send_response(provider.status)
+                self.send_header("Content-Type", provider.content_type)
+                self.send_header("Content-Length", str(len(provider.body)))
+                self.end_headers()
+                self.wfile.write(provider.body)
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}/userinfo"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    provider = Provider()
+    yield provider
+    provider.close()
+
+
+@pytest.fixture
+def http() -> Iterator[Http]:
+    http = Http()
+    yield http
+    http.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def endpoint(http: Http, provider: Provider, clock: Clock) -> UserinfoEndpoint:
+    return UserinfoEndpoint(http, provider.url, clock=clock)
+
+
+def test_the_claims_of_the_token_are_taken_as_they_came() -> None:
+    token = a_token(email="a@example.org")
+
+    assert TokenClaims().userinfo(token, a_credential()) == token.claims
+
+
+def test_userinfo_is_asked_for_with_the_token(endpoint: UserinfoEndpoint, provider: Provider) -> None:
+    claims = endpoint.userinfo(a_token(), a_credential("a.b.c"))
+
+    assert claims == {"sub": "74ae9aaf", "email": "a@example.org"}
+    assert provider.requests == [("/userinfo", "Bearer a.b.c")]
+
+
+def test_another_word_may_stand_before_the_token(http: Http, provider: Provider) -> None:
+    UserinfoEndpoint(http, provider.url, "token").userinfo(a_token(), a_credential("a.b.c"))
+
+    assert provider.requests == [("/userinfo", "token a.b.c")]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"sub": "somebody else"},
+        {"sub": "74AE9AAF"},
+        {"sub": None},
+        {"sub": ["74ae9aaf"]},
+        {"email": "a@example.org"},
+        {},
+    ],
+)
+def test_userinfo_of_another_subject_is_refused(endpoint: UserinfoEndpoint, provider: Provider, answer: object) -> None:
+    provider.body = json.dumps(answer).encode()
+
+    with pytest.raises(InvalidToken, match="userinfo names another subject"):
+        endpoint.userinfo(a_token(), a_credential())
+
+
+def test_a_token_without_sub_cannot_be_tied_to_userinfo(endpoint: UserinfoEndpoint, provider: Provider) -> None:
+    token = a_token()
+    del token.claims["sub"]
+    provider.body = b'{"email": "a@example.org"}'
+
+    with pytest.raises(InvalidToken, match="has no sub"):
+        endpoint.userinfo(token, a_credential())
+
+    assert provider.requests == []
+
+
+def test_where_another_claim_names_the_subject_sub_still_ties_userinfo_to_the_token(
+    endpoint: UserinfoEndpoint,
+) -> None:
+    token = a_token("an oid", oid="an oid")
+    token.claims["sub"] = "74ae9aaf"
+
+    assert endpoint.userinfo(token, a_credential())["email"] == "a@example.org"
+
+
+@pytest.mark.parametrize(
+    ("status", "refusal"),
+    [
+        (401, InvalidToken),
+        (403, InsufficientScope),
+        (400, ProviderUnavailable),
+        (404, ProviderUnavailable),
+        (429, ProviderUnavailable),
+        (302, ProviderUnavailable),
+        (500, ProviderUnavailable),
+        (503, ProviderUnavailable),
+    ],
+)
+def test_each_status_has_its_refusal(
+    endpoint: UserinfoEndpoint, provider: Provider, status: int, refusal: type[Refusal]
+) -> None:
+    provider.status = status
+
+    with pytest.raises(refusal):
+        endpoint.userinfo(a_token(), a_credential())
+
+
+def test_403_asks_for_the_scope_openid(endpoint: UserinfoEndpoint, provider: Provider) -> None:
+    provider.status = 403
+
+    with pytest.raises(InsufficientScope) as caught:
+        endpoint.userinfo(a_token(), a_credential())
+
+    assert caught.value.scope == "openid"
+
+
+NONSENSE = [
+    pytest.param(b'["74ae9aaf"]', "application/json", id="a list"),
+    pytest.param(b'"74ae9aaf"', "application/json", id="a text"),
+    pytest.param(b"null", "application/json", id="null"),
+    pytest.param(b"<html>", "text/html", id="html"),
+    pytest.param(b'{"sub": "74ae9aaf", "sub": "other"}', "application/json", id="a member twice"),
+    pytest.param(b'{"sub": "74ae9aaf", "pad": "%s"}' % (b"x" * 10_000_000), "application/json", id="10 MB"),
+]
+
+
+@pytest.mark.parametrize(("body", "content_type"), NONSENSE)
+def test_an_answer_that_is_no_object_of_reasonable_size_is_refused(
+    endpoint: UserinfoEndpoint, provider: Provider, body: bytes, content_type: str
+) -> None:
+    provider.body, provider.content_type = body, content_type
+
+    with pytest.raises(ProviderUnavailable):
+        endpoint.userinfo(a_token(), a_credential())
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(500, b""), (429, b""), (200, b"[]"), (200, b"<html>")], ids=["500", "429", "list", "html"]
+)
+def test_after_an_outage_the_endpoint_is_left_alone_for_a_while(
+    endpoint: UserinfoEndpoint, provider: Provider, clock: Clock, status: int, body: bytes
+) -> None:
+    good = provider.body
+    provider.status, provider.body = status, body
+    for _ in range(3):
+        with pytest.raises(ProviderUnavailable):
+            endpoint.userinfo(a_token(), a_credential())
+    assert len(provider.requests) == 1
+    provider.status, provider.body = 200, good
+
+    clock.now += REST
+
+    assert endpoint.userinfo(a_token(), a_credential())["sub"] == "74ae9aaf"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_what_may_be_due_to_one_token_keeps_nobody_else_out(
+    endpoint: UserinfoEndpoint, provider: Provider, status: int
+) -> None:
+    provider.status = status
+    with pytest.raises(Refusal):
+        endpoint.userinfo(a_token(), a_credential("bad"))
+    provider.status = 200
+
+    assert endpoint.userinfo(a_token(), a_credential("good"))["sub"] == "74ae9aaf"
+
+
+def test_a_provider_that_cannot_be_reached_is_unavailable(http: Http, clock: Clock) -> None:
+    provider = Provider()
+    provider.close()
+
+    with pytest.raises(ProviderUnavailable):
+        UserinfoEndpoint(http, provider.url, clock=clock).userinfo(a_token(), a_credential())
