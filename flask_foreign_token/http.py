@@ -144,10 +144,11 @@ class Http:
             raise _unavailable(host, _reason(error)) from None
 
     def _open(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> BaseHTTPResponse:
+        manager = self._manager()
         deadline = time.monotonic() + self._total_timeout
 
         def send() -> BaseHTTPResponse:
-            return self._manager().urlopen(
+            return manager.urlopen(
                 method,
                 url,
                 headers=headers,

@@ -38,7 +38,6 @@ class Transactions:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._reader, self._writer = _ways_of(engine)
-        self._process = os.getpid()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -46,7 +45,6 @@ class Transactions:
 
         :raises DatabaseUnavailable: the database cannot be reached, is locked, or lacks a table.
         """
-        self._leave_connections_of_the_parent()
         with _unavailable_as_refusal(), self._reader(self._engine) as connection:
             yield connection
 
@@ -57,17 +55,16 @@ class Transactions:
         :raises DatabaseUnavailable: as for :meth:`reading`; an SQLite file stayed locked for :data:`WAIT`.
         :raises sqlalchemy.exc.IntegrityError: a constraint refuses what was written.
         """
-        self._leave_connections_of_the_parent()
         with _unavailable_as_refusal(), self._writer(self._engine) as connection:
             yield connection
 
-    def _leave_connections_of_the_parent(self) -> None:
-        """After a fork, forget pooled connections without closing them: the parent process still talks on them."""
-        if self._process == os.getpid():
-            return
-        self._process = os.getpid()
+    def release(self) -> None:
+        """Close what the pool keeps open, so that a process forked from this one inherits no connection of ours.
+
+        The connection of an in-memory database stays: the database is in it.
+        """
         if not isinstance(self._engine.pool, StaticPool):
-            self._engine.dispose(close=False)
+            self._engine.dispose()
 
 
 _Way = Callable[[Engine], AbstractContextManager[Connection]]

@@ -81,7 +81,7 @@ def ask(
     app: Flask, token: str | None = None, path: str = "/patients", method: str = "GET", **more: Any
 ) -> TestResponse:
     headers = {**bearer(token), **more.pop("headers", {})}
-    return app.test_client().open(path, method=method, headers=headers, **more)
+    return app.test_client().open(path, method=method, headers=headers, buffered=True, **more)
 
 
 def add_views(app: Flask) -> None:
@@ -115,7 +115,7 @@ def write_registry(path: Path, resources: object) -> Path:
 def store(app: Flask, resources: Sequence[Resource]) -> None:
     """Write to the database registry of `app`."""
     with app.app_context():
-        app.extensions["foreign_token"].runtime().registry_store.apply(resources)
+        app.extensions["foreign_token"].runtime().apply(resources)
 
 
 def database_of(app: Flask) -> Any:
@@ -145,20 +145,8 @@ def tables_in(app: Flask) -> set[str]:
 
 
 def deactivate(app: Flask, user: str) -> None:
-    """As an operator at the database's own prompt would."""
-    with app.app_context():
-        db = database_of(app)
-        model = next(
-            model for model in map(_class_of, db.Model.registry.mappers) if model.__tablename__ == "foreign_token_user"
-        )
-        found = db.session.scalars(sqlalchemy.select(model)).all()
-        row = next(row for row in found if key_of(row) == user)
-        row.inactive = True
-        db.session.commit()
-
-
-def _class_of(mapper: Any) -> Any:
-    return mapper.class_
+    """As an operator at the database's own prompt would, so that nobody is told."""
+    rows(app, "UPDATE foreign_token_user SET active = 0 WHERE id = :user RETURNING id", user=user)
 
 
 def environment(**values: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
@@ -120,6 +120,24 @@ def test_a_token_in_the_query_alone_is_no_credential(app: Flask, issuer: Issuer)
     answer = ask(app, path=f"/patients?access_token={secret_token(issuer, sub='ann')}")
 
     assert (answer.status_code, list(challenge(answer))) == (401, ["realm"])
+
+
+def test_a_token_in_a_form_is_no_credential_and_one_too_many_beside_a_header(app: Flask, issuer: Issuer) -> None:
+    app.post("/form", endpoint="form")(require_policy(lambda: "in"))
+    token = secret_token(issuer, sub="ann")
+
+    answers = [ask(app, sent, "/form", "POST", data={"access_token": token}) for sent in (None, token)]
+
+    assert [answer.status_code for answer in answers] == [401, 400]
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "application/json", "text/plain"])
+def test_the_body_is_left_to_the_view(app: Flask, issuer: Issuer, kind: str) -> None:
+    app.post("/body", endpoint="body")(require_policy(lambda: request.get_data()))
+
+    answer = ask(app, secret_token(issuer, sub="ann"), "/body", "POST", data=b"a=1&b=2", content_type=kind)
+
+    assert answer.data == b"a=1&b=2"
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])
@@ -282,15 +300,6 @@ def test_the_realm_is_the_settings(make_app: MakeApp, issuer: Issuer) -> None:
     app.add_url_rule("/scope", "scope", require_policy(scope="patient.read")(lambda: "in"))
 
     assert {challenge(answer)["realm"] for answer in refusals(app, issuer)} == {"clinic"}
-
-
-def test_with_a_resource_every_challenge_names_its_metadata(make_app: MakeApp, issuer: Issuer) -> None:
-    app = make_app(trusting_a_secret(ANN), FOREIGN_TOKEN_RESOURCE="https://api.example/clinic")
-    app.add_url_rule("/scope", "scope", require_policy(scope="patient.read")(lambda: "in"))
-
-    metadata = {challenge(answer).get("resource_metadata") for answer in refusals(app, issuer)}
-
-    assert metadata == {"https://api.example/.well-known/oauth-protected-resource/clinic"}
 
 
 def test_head_is_refused_without_a_body(app: Flask) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import sqlalchemy
-from flask import Flask, g
+from flask import Flask, copy_current_request_context, g
 from flask_sqlalchemy import SQLAlchemy
 
 from flask_foreign_token import ForeignToken, require_policy
@@ -44,7 +45,7 @@ def test_the_user_is_a_row_of_the_apps_own_session(make_app: MakeApp, issuer: Is
         state = sqlalchemy.inspect(g.user)
         return {
             "model": type(g.user).__tablename__,
-            "of the db": issubclass(type(g.user), db.Model),
+            "of the db": type(g.user).metadata is db.metadata,
             "in the session": g.user in db.session,
             "same": g.user is g.user is g.get("user"),
             "persistent": state.persistent,
@@ -273,6 +274,27 @@ def test_a_client_that_keeps_its_context_shows_the_user_of_its_request(make_app:
         assert g.user is not None
         client.get("/patients")
         assert (g.token, g.user) == (None, None)
+
+
+def test_a_request_context_of_a_test_is_a_request(make_app: MakeApp, issuer: Issuer) -> None:
+    app = make_app(trusting_a_secret(policy("all")))
+
+    with app.test_request_context("/patients"):
+        before = "user" in g, g.user, g.token
+    with app.test_request_context("/patients", headers=bearer(secret_token(issuer, sub="ann"))):
+        app.preprocess_request()
+        after = g.token.subject, g.user is None
+
+    assert (before, after) == ((True, None, None), ("ann", False))
+
+
+def test_a_copied_request_context_has_the_same_user(make_app: MakeApp, issuer: Issuer) -> None:
+    def view() -> dict[str, object]:
+        with ThreadPoolExecutor(1) as pool:
+            there = pool.submit(copy_current_request_context(lambda: (g.token.subject, key_of(g.user)))).result()
+        return {"same": there == (g.token.subject, key_of(g.user))}
+
+    assert ask(app_with_view(make_app, view), secret_token(issuer), "/view").json == {"same": True}
 
 
 # ---- rows that are gone

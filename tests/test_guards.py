@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -253,72 +253,53 @@ def test_the_name_and_the_text_of_a_guarded_view_stay() -> None:
     assert (patients.__name__, patients.__doc__) == ("patients", "All of them.")
 
 
-# ---- guards that do not hold
+def wrapped(view: Callable[..., str]) -> Callable[..., str]:
+    """Another decorator of the app's, as they are mostly written."""
+
+    @functools.wraps(view)
+    def wrapper(*arguments: object, **named: object) -> str:
+        return view(*arguments, **named)
+
+    return wrapper
 
 
-def view() -> str:
-    return "in"
+def hiding(view: Callable[..., str]) -> Callable[..., str]:
+    """One that forgets what it wraps."""
+
+    def wrapper(*arguments: object, **named: object) -> str:
+        return view(*arguments, **named)
+
+    return wrapper
 
 
-def above_the_route(app: Flask) -> None:
-    @require_policy
-    @app.get("/inside-out")
-    def inside_out() -> str:
-        return "in"
+STACKS: dict[str, Guard] = {
+    "another outside": lambda view: wrapped(require_policy(view)),
+    "another inside": lambda view: require_policy(wrapped(view)),
+    "one that hides outside": lambda view: hiding(require_policy(view)),
+    "one that hides inside": lambda view: require_policy(hiding(view)),
+    "two guards": lambda view: require_policy(require_policy("ann")(view)),
+    "a call from another view": lambda view: lambda: require_policy(view)(),
+}
 
 
-def above_the_route_with_a_scope(app: Flask) -> None:
-    @require_policy(scope="patient.read")
-    @app.get("/inside-out")
-    def inside_out() -> str:
-        return "in"
-
-
-def above_the_route_of_a_blueprint(app: Flask) -> None:
-    blueprint = Blueprint("inside_out", __name__)
-
-    @require_policy
-    @blueprint.get("/inside-out")
-    def inside_out() -> str:
-        return "in"
-
-    app.register_blueprint(blueprint)
-
-
-@pytest.mark.parametrize("mistake", [above_the_route, above_the_route_with_a_scope, above_the_route_of_a_blueprint])
-def test_a_guard_above_the_route_closes_the_app_and_names_the_view(
-    make_app: MakeApp, issuer: Issuer, caplog: pytest.LogCaptureFixture, mistake: Callable[[Flask], None]
-) -> None:
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS.keys())
+def test_a_guard_holds_among_other_decorators(make_app: MakeApp, issuer: Issuer, stack: Guard) -> None:
     app = make_app(trusting_a_secret(ANN))
-    mistake(app)
-    token = secret_token(issuer, sub="ann")
+    app.add_url_rule("/stacked", "stacked", stack(lambda: "in"))
 
-    with caplog.at_level(logging.WARNING):
-        answers = [ask(app, token, path) for path in ("/inside-out", "/open", "/patients", "/inside-out")]
-
-    assert [answer.status_code for answer in answers] == [500] * 4
-    assert sum("inside_out" in record.getMessage() for record in caplog.records) >= 1
-    assert all(answer.text != "in" for answer in answers)
+    assert statuses(app, issuer, "/stacked") == GUARDED
 
 
-def test_a_guarded_view_of_another_app_is_no_mistake_here(make_app: MakeApp, bare_app: MakeApp, issuer: Issuer) -> None:
-    elsewhere = bare_app()
-    elsewhere.add_url_rule("/elsewhere", "elsewhere", require_policy(view))
+def test_one_guard_serves_two_routes(make_app: MakeApp, issuer: Issuer) -> None:
     app = make_app(trusting_a_secret(ANN))
 
-    assert statuses(app, issuer, "/patients") == GUARDED
+    @app.get("/first", endpoint="first")
+    @app.get("/second", endpoint="second")
+    @require_policy
+    def both() -> str:
+        return "in"
 
-
-@pytest.mark.parametrize("guard", [require_policy, require_policy("ann"), require_policy(scope="read")])
-def test_a_guarded_view_in_an_app_without_the_extension_is_closed(
-    bare_app: MakeApp, guard: Callable[..., Callable[[], str]]
-) -> None:
-    app = bare_app()
-    app.add_url_rule("/patients", "patients", guard(lambda: "in"))
-
-    answer = ask(app)
-
-    assert (answer.status_code, answer.text == "in") == (500, False)
+    assert [statuses(app, issuer, path) for path in ("/first", "/second")] == [GUARDED, GUARDED]
 
 
 # ---- open views

@@ -345,7 +345,6 @@ WRONG: list[tuple[str, object]] = [
     ("CREATE_USER", "yes"),
     ("CREATE_USER", 1),
     ("OPTIONAL", "maybe"),
-    ("OPTIONAL", None),
     ("PROTECT", "some"),
     ("PROTECT", True),
     ("REALM", 'a"b'),

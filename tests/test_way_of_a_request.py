@@ -99,13 +99,6 @@ def test_a_token_signed_by_one_of_the_written_keys_is_let_in_and_no_other(
     assert (good.status_code, forged.status_code) == (200, 401)
 
 
-def test_keys_come_from_discovery_when_the_introspector_names_none(make_app: MakeApp, own_issuer: Issuer) -> None:
-    app = make_app([provider(), introspector("discovered", jwt={"iss": own_issuer.issuer}), policy("all")])
-
-    assert ask(app, own_issuer.token()).status_code == 200
-    assert own_issuer.requests == {"discovery": 1, "jwks": 1}
-
-
 def test_a_key_that_the_issuer_rotated_in_is_fetched_when_a_token_names_it(
     make_app: MakeApp, own_issuer: Issuer
 ) -> None:
@@ -245,14 +238,6 @@ def test_userinfo_from_the_token_calls_nobody(make_app: MakeApp, own_issuer: Iss
 
     assert ask(app, own_issuer.token(sub="ann", nickname="annie")).status_code == 200
     assert own_issuer.requests == {"jwks": 1}
-
-
-def test_the_userinfo_endpoint_comes_from_discovery_when_none_is_written(make_app: MakeApp, own_issuer: Issuer) -> None:
-    linked = {"issuer": own_issuer.issuer, "userinfo-source": "userinfo-endpoint"}
-    app = make_app(trusting(own_issuer, sees(data={"nickname": "annie"}), **linked))
-
-    assert ask(app, own_issuer.token(sub="ann", nickname="annie")).status_code == 200
-    assert own_issuer.requests["userinfo"] == 1
 
 
 def test_to_scim_puts_userinfo_where_it_says(make_app: MakeApp, issuer: Issuer) -> None:

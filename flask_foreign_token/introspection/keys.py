@@ -79,7 +79,7 @@ class KeySource(Protocol):
     """Knows the keys of one issuer."""
 
     def find(self, key_id: str | None, algorithm: str) -> Sequence[VerificationKey]:
-        """Return the keys that could have made a signature, the likeliest first.
+        """Return the keys that could have made a signature, in the order in which to try them.
 
         :param key_id: the token's `kid`; without one, every key that serves `algorithm` is a candidate.
         :param algorithm: the token's `alg`.

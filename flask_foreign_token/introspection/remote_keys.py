@@ -93,13 +93,13 @@ class RemoteKeys:
     @property
     def state(self) -> KeySourceState:
         """How things stand at this moment."""
-        fetched = self._fetched
+        fetched, failure = self._fetched, self._failure
         return KeySourceState(
             jwks_uri=self._jwks_uri,
             fetched_at=fetched.at if fetched else None,
             refresh_at=fetched.at + self._ttl if fetched else None,
             pending=self._lock.locked(),
-            last_error=(self._failure.hint or self._failure.description) if self._failure else None,
+            last_error=(failure.hint or failure.description) if failure else None,
             keys=tuple(fetched.key_set.keys.values()) if fetched else (),
             skipped=fetched.key_set.skipped if fetched else (),
         )

@@ -106,20 +106,25 @@ def symmetric_key(octets: bytes, algorithm: str) -> VerificationKey:
     :param algorithm: HS256, HS384 or HS512.
     :raises UnusableKey: there are fewer (:rfc:`7518#section-3.2`), or `algorithm` is another.
     """
-    specification = ALGORITHMS.get(algorithm)
-    if specification is None or specification.key_type != "oct":
+    if not _is_symmetric(algorithm):
         raise UnusableKey("a secret serves HS256, HS384 or HS512")
-    if len(octets) < specification.hash_size:
-        raise UnusableKey(f"the secret is shorter than the {specification.hash_size} octets that {algorithm} needs")
+    needed = ALGORITHMS[algorithm].hash_size
+    if len(octets) < needed:
+        raise UnusableKey(f"the secret is shorter than the {needed} octets that {algorithm} needs")
     return VerificationKey(None, algorithm, OctKey.import_key(octets))
 
 
 def _algorithm_of_secret(algorithms: Collection[str] | None) -> str:
     if not algorithms:
         return "HS256"
-    if len(algorithms) > 1:
+    algorithm, *others = algorithms
+    if others or not _is_symmetric(algorithm):
         raise Rejected.at("jwt.algorithms", "a secret serves one algorithm: give HS256, HS384 or HS512")
-    return next(iter(algorithms))
+    return algorithm
+
+
+def _is_symmetric(algorithm: str) -> bool:
+    return algorithm in ALGORITHMS and ALGORITHMS[algorithm].key_type == "oct"
 
 
 def _is_key_material(secret: str) -> bool:

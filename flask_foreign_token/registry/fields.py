@@ -98,10 +98,14 @@ class Secret(Text):
         return text
 
 
-class Several(fields.List[Any]):
-    """A list with something in it."""
+class Items(fields.List[Any]):
+    """A list; an empty one too."""
 
     default_error_messages = _reasons(invalid="must be a list")
+
+
+class Several(Items):
+    """A list with something in it."""
 
     def __init__(self, item: fields.Field[Any], **kwargs: Any) -> None:
         super().__init__(item, validate=validate.Length(min=1, error="must not be empty"), **kwargs)

@@ -69,14 +69,11 @@ class PartMaker:
         """:raises Rejected: names the resource and every fault in it."""
         settings = load(resource)
         try:
-            match settings:
-                case IdentityProvider():
-                    return ProviderPart(resource.version, settings, self._provider(settings, resource.version))
-                case TokenIntrospector():
-                    return IntrospectorPart(resource.version, settings, self._keys(settings))
-                case AccessPolicy():
-                    policy = compile_policy(resource.id, resource.version, resource.body)
-                    return PolicyPart(resource.version, settings, policy)
+            if isinstance(settings, IdentityProvider):
+                return ProviderPart(resource.version, settings, self._provider(settings, resource.version))
+            if isinstance(settings, TokenIntrospector):
+                return IntrospectorPart(resource.version, settings, self._keys(settings))
+            return PolicyPart(resource.version, settings, compile_policy(resource.id, resource.version, resource.body))
         except Rejected as rejected:
             raise rejected.within(resource.name) from None
 

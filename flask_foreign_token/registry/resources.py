@@ -197,7 +197,7 @@ def canonical(body: Mapping[str, object]) -> str:
 
 
 def digest(text: str) -> str:
-    """A short name of `text`, 16 characters; it tells nothing of the secrets in it."""
+    """A short name of `text`, 16 characters, from which it cannot be read."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -14,6 +14,7 @@ from ..introspection.keys import ALGORITHMS, spellings
 from .fields import (
     Flag,
     Group,
+    Items,
     Line,
     Object,
     OneOrSeveral,
@@ -82,7 +83,7 @@ class IdentityProviderSchema(ResourceSchema):
     introspection_endpoint = Line()
     jwks_uri = Line()
     revocation_endpoint = Line()
-    scopes = Several(Line(validate=_SCOPE))
+    scopes = Items(Line(validate=_SCOPE))
     client = Group(ClientSchema)
     userinfo_source = Line(
         data_key="userinfo-source", load_default="userinfo-endpoint", validate=choice("userinfo-endpoint", "id-token")

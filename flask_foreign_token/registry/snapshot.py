@@ -21,6 +21,8 @@ from .resources import Key, Resource
 class RegistrySnapshot:
     """One state of the registry.
 
+    An introspector is in force when it is active, and so is the provider that it is linked to, if there is one.
+
     :param version: of the contents that it was built from.
     :param resources: by type and id, inactive ones too.
     :param introspection: the introspectors in force.

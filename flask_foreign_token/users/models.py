@@ -105,7 +105,7 @@ def _user_model(base: type[sa_orm.DeclarativeBase], metadata_: sa.MetaData) -> t
         __table_args__ = (sa.PrimaryKeyConstraint("id", name="pk_foreign_token_user"),)
         metadata = metadata_
 
-        id = sa.Column(exact(36), default=lambda: str(uuid.uuid4()))
+        id = sa.Column(sa.String(36), default=lambda: str(uuid.uuid4()))
         active = sa.Column(sa.Boolean, nullable=False, default=True)
         identifiers = sa_orm.relationship(
             "ForeignTokenIdentifier",
@@ -137,7 +137,7 @@ def _identifier_model(base: type[sa_orm.DeclarativeBase], key: sa.Column[Any]) -
         )
         metadata = key.table.metadata
 
-        id = sa.Column(exact(64))
+        id = sa.Column(sa.String(64))
         system = sa.Column(exact(255), nullable=False)
         value = sa.Column(exact(255), nullable=False)
         issuer = sa.Column(sa.Text, nullable=False, comment="the issuer that vouched for it first")

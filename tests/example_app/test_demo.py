@@ -25,7 +25,7 @@ def test_the_demo_keeps_its_promises(capsys: pytest.CaptureFixture[str], monkeyp
     told = capsys.readouterr().out
     assert status == 0
     assert re.findall(r"^(\d)\.", told, re.MULTILINE) == ["1", "2", "3", "4", "5"]
-    assert re.findall(r"^   < (\d+)", told, re.MULTILINE) == ["401", "200", "200", "401"]
+    assert re.findall(r"^   < (\d+)", told, re.MULTILINE) == ["401", "200", "401", "200"]
     assert '"resourceType": "User"' in told
 
 

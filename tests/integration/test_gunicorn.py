@@ -33,6 +33,12 @@ def me():
     time.sleep(0.02)
     return {"pid": os.getpid(), "subject": g.token.subject, "user": str(g.user.id)}
 """
+CHECKED = """
+from wsgi_plain import app
+
+app.extensions["foreign_token"].check()
+app.test_client().get("/me", headers={"Authorization": "Bearer " + open("token").read()})
+"""
 LISTENING = re.compile(r"Listening at: (http://\S+)")
 
 
@@ -80,6 +86,20 @@ def test_two_preloaded_workers_share_one_user(tmp_path: Path, own_issuer: Issuer
     assert refused == [403, 401, 401]
     assert own_issuer.requests["jwks"] <= 2
     assert identifiers(tmp_path / "instance") == ["ann", "bob"]
+
+
+def test_what_the_parent_has_opened_is_not_used_by_its_workers(tmp_path: Path, own_issuer: Issuer) -> None:
+    (tmp_path / "wsgi_plain.py").write_text(WSGI)
+    (tmp_path / "wsgi.py").write_text(CHECKED)
+    (tmp_path / "token").write_text(own_issuer.token(sub="parent"))
+    write_registry(tmp_path / "registry.json", trusting(own_issuer))
+    tokens = [own_issuer.token(sub=f"user-{number}") for number in range(40)]
+
+    with served(tmp_path, FOREIGN_TOKEN_REGISTRY="registry.json") as address, ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda token: requests.get(f"{address}/me", headers=bearer(token), timeout=30), tokens))
+
+    assert {answer.status_code for answer in answers} == {200}, [answer.text for answer in answers]
+    assert len(identifiers(tmp_path / "instance")) == 41
 
 
 def identifiers(folder: Path) -> list[str]:

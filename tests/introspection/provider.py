@@ -11,6 +11,9 @@ from typing import Any
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
+TTL = 300.0
+GRACE = 3600.0
+
 
 class Provider:
     """Serves `keys` at every path until it is told otherwise.
@@ -33,6 +36,13 @@ class Provider:
     def serve(self, *keys: dict[str, Any]) -> None:
         """From now on these are the keys."""
         self.body = {"keys": list(keys)}
+
+    def go_down(self) -> None:
+        """From now on nothing but 503."""
+        self.status = 503
+
+    def come_back(self) -> None:
+        self.status = 200
 
     def hold(self) -> None:
         """Let requests wait until :meth:`release`."""

@@ -158,6 +158,18 @@ def test_a_file_that_is_taken_away_is_refused(registry_of: MakeRegistry, path: P
         registry.read(known)
 
 
+def test_a_file_that_must_not_be_read_is_named(
+    registry_of: MakeRegistry, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    registry = registry_of([POLICY])
+    monkeypatch.setattr(Path, "open", refuse)
+
+    assert issues_of(registry) == [Issue(str(path), "", "cannot be read: Permission denied")]
+
+
 def test_what_is_no_file_is_refused(path: Path) -> None:
     path.mkdir()
     assert issues_of(FileRegistry(path, {})) == [Issue(str(path), "", "is not a file")]

@@ -184,7 +184,6 @@ def test_meta_is_taken_and_ignored() -> None:
         ("IdentityProvider", {"system": "a" * 256}, "system", "must not be longer than 255 characters"),
         ("IdentityProvider", {"issuer": "https://idp\x7f"}, "issuer", "must not hold control characters"),
         ("IdentityProvider", {"scopes": "openid"}, "scopes", "must be a list"),
-        ("IdentityProvider", {"scopes": []}, "scopes", "must not be empty"),
         ("IdentityProvider", {"scopes": ["a b"]}, "scopes.0", "must be one scope (RFC 6749, section 3.3)"),
         ("IdentityProvider", {"scopes": ["a", 1]}, "scopes.1", "must be a text"),
         ("IdentityProvider", {"client": []}, "client", "must be an object"),

@@ -14,6 +14,9 @@ from joserfc.jwk import OctKey
 
 from flask_foreign_token.testing import Client, Issuer, Person
 
+from ..apps import ask, policy
+from ..conftest import MakeApp
+
 
 def content(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The header and claims of `token`, unverified."""
@@ -300,3 +303,14 @@ def test_its_resources_may_have_other_names(issuer: Issuer) -> None:
     assert (provider["id"], provider["system"]) == ("corporate", "https://corp.example")
     assert introspector["id"] == "corporate-jwt-introspector"
     assert introspector["identity_provider"] == {"reference": "IdentityProvider/corporate"}
+
+
+def test_an_app_trusts_it_by_its_resources(make_app: MakeApp) -> None:
+    with Issuer("http://localhost:8180/realms/myrealm") as issuer:
+        app = make_app([*issuer.resources(), policy("known-issuer", {"jwt": {"iss": issuer.issuer}})])
+
+        answer = ask(app, issuer.token(sub="alice"), "/me")
+
+        assert (answer.status_code, answer.json["subject"]) == (200, "alice")
+        assert answer.json["user"] is not None
+        assert issuer.requests == {"jwks": 1, "userinfo": 1}

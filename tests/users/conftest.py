@@ -20,6 +20,20 @@ from flask_foreign_token.users.userinfo import UserinfoSource
 
 ISSUER = "https://idp.example/realms/myrealm"
 
+LOOK_ALIKES = [
+    ("ada", "Ada"),
+    ("ada", "ada "),
+    ("ada", " ada"),
+    ("ada", "áda"),
+    ("\u00e9", "e\u0301"),
+    ("ß", "ss"),
+    ("\ufb01", "fi"),
+    ("1", "01"),
+    ("\U0001f600", "\U0001f601"),
+    ("\u0131", "i"),
+]
+"""Subjects that some database, collation or normal form takes for one."""
+
 
 class Key:
     withdrawn = False
@@ -109,6 +123,7 @@ def a_world(
     binds: Mapping[str, str] = {},
     user_class: Callable[[SQLAlchemy], type] | None = None,
     active_attribute: str | None = None,
+    create_all: bool = True,
     **extension: Any,
 ) -> World:
     app = Flask("world")
@@ -116,8 +131,9 @@ def a_world(
     db = SQLAlchemy(**extension)
     world = World(app, db, models_for(db, user_class and user_class(db), active_attribute))
     db.init_app(app)
-    with app.app_context():
-        db.create_all()
+    if create_all:
+        with app.app_context():
+            db.create_all()
     return world
 
 

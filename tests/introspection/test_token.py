@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from flask_foreign_token.introspection.token import Credential, Token, Versioned
+
+from .signing import ISSUER, NOW
+
+
+@dataclass
+class Unquestioned:
+    withdrawn: bool = False
+
+
+def token(**claims: object) -> Token:
+    return Token(ISSUER, "anna", NOW, NOW + 30, claims, Versioned("keycloak", "1"), Unquestioned())
+
+
+@pytest.mark.parametrize(
+    ("claims", "scopes"),
+    [
+        ({}, set()),
+        ({"scope": ""}, set()),
+        ({"scope": "openid  patient.read"}, {"openid", "patient.read"}),
+        ({"scope": ["openid", "patient.read", 7]}, {"openid", "patient.read"}),
+        ({"scp": "patient.read"}, {"patient.read"}),
+        ({"scp": ["patient.read"]}, {"patient.read"}),
+        ({"scope": "openid", "scp": "patient.read"}, {"openid"}),
+        ({"scope": None}, set()),
+        ({"scope": {"patient.read": True}}, set()),
+    ],
+)
+def test_scopes_are_read_in_each_form_that_providers_use(claims: dict[str, object], scopes: set[str]) -> None:
+    assert token(**claims).scopes == scopes
+
+
+@pytest.mark.parametrize(
+    ("claims", "client_id"),
+    [
+        ({}, None),
+        ({"azp": "app"}, "app"),
+        ({"client_id": "app"}, "app"),
+        ({"azp": "app", "client_id": "other"}, "app"),
+        ({"azp": "", "client_id": "app"}, "app"),
+        ({"azp": ["app"]}, None),
+    ],
+)
+def test_the_client_is_who_the_token_was_issued_to(claims: dict[str, object], client_id: str | None) -> None:
+    assert token(**claims).client_id == client_id
+
+
+def test_neither_a_token_nor_a_credential_shows_what_it_holds() -> None:
+    assert "anna" not in repr(token(sub="anna"))
+    assert "secret" not in repr(Credential("bearer", "secret"))
