@@ -15,7 +15,7 @@ from sqlalchemy import Engine, inspect
 
 from . import credentials
 from .decorators import open_views
-from .errors import ConfigError, InvalidToken, Misconfigured, Refusal
+from .errors import ConfigError, InvalidToken, Misconfigured, ProviderUnavailable, Refusal, RegistryUnavailable
 from .request_state import ANONYMOUS, ANY_POLICY, Identity, RequestState, begin, enforce
 from .runtime import Runtime
 from .settings import CHALLENGE_CHARACTERS, Settings
@@ -165,10 +165,15 @@ class Application:
         """`refusal` with what only the app knows, noted in the log where an operator can do something about it."""
         refusal.realm = self._realm
         refusal.show_hint = self.app.debug
+        # Whoever cannot reach a provider or load the registry says so itself, once for all the requests that suffer.
+        if not isinstance(refusal, ProviderUnavailable | RegistryUnavailable):
+            self._log_once(refusal)
+        return refusal
+
+    def _log_once(self, refusal: Refusal) -> None:
         if refusal.hint and refusal.hint not in self._hints and len(self._hints) < _REMEMBERED_HINTS:
             self._hints.add(refusal.hint)
             logger.warning("%s: %s", type(refusal).__name__, refusal.hint)
-        return refusal
 
     def hint_for_denial(self, endpoint: str | None, missing: list[str], stored: int) -> str | None:
         """What an operator should know about a denial that configuration causes."""

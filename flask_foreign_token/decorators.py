@@ -42,18 +42,22 @@ def require_policy(*arguments: Any, scope: str | Iterable[str] = ()) -> Any:
 
 
 def open_views(view_functions: Mapping[str, Callable[..., Any]]) -> list[str]:
-    """Endpoints whose view was guarded, but registered without its guard.
+    """Endpoints whose view was guarded, but is registered so that its guard is not passed.
 
-    ``require_policy`` above the route wraps what the route has registered already. The wrapped function keeps its
-    guards; where none of them is reached from any registered view, the view stands open.
+    ``require_policy`` above the route wraps what the route has registered already. What is wrapped keeps its guards;
+    one of them must stand before it on the way from what is registered.
     """
-    registered = {id(step) for view in view_functions.values() for step in _chain(view)}
-    return sorted(
-        endpoint
-        for endpoint, view in view_functions.items()
-        for step in _chain(view)
-        if (guards := getattr(step, _GUARDS, ())) and registered.isdisjoint(map(id, guards))
-    )
+    return sorted(endpoint for endpoint, view in view_functions.items() if _is_open(view))
+
+
+def _is_open(view: Callable[..., Any]) -> bool:
+    passed: list[object] = []
+    for step in _chain(view):
+        guards = getattr(step, _GUARDS, ())
+        if guards and not any(guard is before for guard in guards for before in passed):
+            return True
+        passed.append(step)
+    return False
 
 
 def _names(arguments: tuple[object, ...]) -> tuple[str, ...]:
@@ -94,10 +98,12 @@ def _guard(view: View, requirement: Requirement) -> View:
 
 
 def _mark(view: Callable[..., Any], guard: Callable[..., Any]) -> None:
-    """Let `view` know its guard: a route above may have registered `view` itself."""
-    if hasattr(view, "__dict__"):
-        view.__dict__.setdefault(_GUARDS, []).append(guard)
+    """Let `view`, and what it wraps, know the guard: a route further down may have registered any of them."""
+    # What functools.wraps copied from the view, which says nothing of the guard itself.
     guard.__dict__.pop(_GUARDS, None)
+    for step in _chain(view):
+        if hasattr(step, "__dict__"):
+            step.__dict__[_GUARDS] = [*step.__dict__.get(_GUARDS, ()), guard]
 
 
 def _chain(view: Callable[..., Any]) -> Iterator[Callable[..., Any]]:

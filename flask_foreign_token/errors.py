@@ -9,10 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from werkzeug.datastructures import Headers
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import (
+    BadRequest,
+    Forbidden,
+    HTTPException,
+    InternalServerError,
+    ServiceUnavailable,
+    Unauthorized,
+)
 from werkzeug.wrappers import Response
 
 if TYPE_CHECKING:
@@ -54,13 +61,13 @@ class Rejected(Exception):
         self.issues = tuple(issues)
 
     @classmethod
-    def at(cls, path: str, message: str) -> Rejected:
+    def at(cls, path: str, message: str) -> Self:
         """One fault at `path` of a resource whose name the caller will add with :meth:`within`."""
         return cls([Issue("", path, message)])
 
-    def within(self, resource: str, path: str = "") -> Rejected:
+    def within(self, resource: str, path: str = "") -> Self:
         """The same faults as seen from outside: `resource` named, `path` put before each path."""
-        return Rejected(
+        return type(self)(
             [
                 Issue(issue.resource or resource, ".".join(p for p in (path, issue.path) if p), issue.message)
                 for issue in self.issues
@@ -77,21 +84,22 @@ class Refusal(HTTPException):
     ``realm`` and ``resource_metadata`` are the application's; the extension sets them before it lets a refusal go.
     """
 
-    code: int
     error: str
     """The member ``error`` of the body."""
     challenged = True
     """Whether the answer carries ``WWW-Authenticate``."""
     challenge_error: str | None = None
     """The attribute ``error`` of the challenge; none without a credential (:rfc:`6750#section-3.1`)."""
-    retry_after: int | None = None
-    """Seconds."""
+
+    text: str | None = None
+    """What is wrong, where the one who raises it does not say more."""
 
     realm = "api"
     resource_metadata: str | None = None
 
     def __init__(self, description: str | None = None, *, hint: str | None = None) -> None:
-        super().__init__(description or self.description)
+        super().__init__()
+        self.description = description or self.text
         self.hint = hint
         self.show_hint = False
 
@@ -124,56 +132,45 @@ class Refusal(HTTPException):
         headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
         if self.challenged:
             headers.append(("WWW-Authenticate", self.challenge()))
-        if self.retry_after is not None:
-            headers.append(("Retry-After", str(self.retry_after)))
         return headers
 
-    def get_response(
-        self,
-        environ: WSGIEnvironment | Any = None,
-        scope: dict[str, Any] | None = None,
-    ) -> Response:
+    def get_response(self, environ: Any = None, scope: dict[str, Any] | None = None) -> Response:
         return Response(self.get_body(environ), self.code, Headers(self.get_headers(environ)))
 
 
-class InvalidRequest(Refusal):
+class InvalidRequest(Refusal, BadRequest):
     """The header is malformed, there are two credentials, or it is over 16 KiB."""
 
-    code = 400
     error = challenge_error = "invalid_request"
 
 
-class AuthenticationRequired(Refusal):
+class AuthenticationRequired(Refusal, Unauthorized):
     """No credential came, and no policy lets anonymous callers in."""
 
-    code = 401
     error = "unauthorized"
-    description = "a bearer token is required"
+    text = "a bearer token is required"
 
 
-class InvalidToken(Refusal):
+class InvalidToken(Refusal, Unauthorized):
     """The token is wrong, expired, of an unknown issuer, or its user is inactive."""
 
-    code = 401
     error = challenge_error = "invalid_token"
 
 
-class AccessDenied(Refusal):
+class AccessDenied(Refusal, Forbidden):
     """No policy allows the request."""
 
-    code = 403
     error = "access_denied"
 
 
-class InsufficientScope(Refusal):
+class InsufficientScope(Refusal, Forbidden):
     """The token lacks a scope.
 
     :param scope: the scopes that are needed, separated by single spaces (:rfc:`6750#section-3`).
     """
 
-    code = 403
     error = challenge_error = "insufficient_scope"
-    description = "the token lacks a scope that this request needs"
+    text = "the token lacks a scope that this request needs"
 
     def __init__(self, scope: str) -> None:
         super().__init__()
@@ -183,37 +180,39 @@ class InsufficientScope(Refusal):
         return [*super().challenge_attributes(), ("scope", self.scope)]
 
 
-class Unavailable(Refusal):
+class Unavailable(Refusal, ServiceUnavailable):
     """Something that is needed to decide cannot be had; nothing is known about the token."""
 
-    code = 503
     error = "temporarily_unavailable"
     challenged = False
-    retry_after = REST
+
+    def get_headers(
+        self, environ: WSGIEnvironment | None = None, scope: dict[str, Any] | None = None
+    ) -> list[tuple[str, str]]:
+        return [*super().get_headers(environ, scope), ("Retry-After", str(REST))]
 
 
 class ProviderUnavailable(Unavailable):
     """An identity provider cannot be reached, answers nonsense, or refuses our own credential."""
 
-    description = "the identity provider cannot be reached"
+    text = "the identity provider cannot be reached"
 
 
 class RegistryUnavailable(Unavailable):
     """No registry could be loaded yet."""
 
-    description = "the registry cannot be read"
+    text = "the registry cannot be read"
 
 
 class DatabaseUnavailable(Unavailable):
     """The database cannot be reached, or our tables are not in it."""
 
-    description = "the database cannot be reached"
+    text = "the database cannot be reached"
 
 
-class Misconfigured(Refusal):
+class Misconfigured(Refusal, InternalServerError):
     """The application was put together so that a guard would not hold; closed until mended."""
 
-    code = 500
     error = "server_error"
     challenged = False
-    description = "the application is misconfigured"
+    text = "the application is misconfigured"

@@ -101,15 +101,27 @@ class ForeignToken:
         db = self._db or app.extensions.get("sqlalchemy")
         if db is not None:
             return db, None
+        folder = _prepare_file(app)
         db = SQLAlchemy()
-        folder = None
-        if "SQLALCHEMY_DATABASE_URI" not in app.config and "SQLALCHEMY_BINDS" not in app.config:
-            folder = Path(app.instance_path)
-            file = folder / "foreign_token.sqlite"
-            app.config["SQLALCHEMY_DATABASE_URI"] = sa.URL.create("sqlite", database=str(file))
-            logger.warning("users are kept in %s; pass db= to keep them in the app's own database", file)
         db.init_app(app)
         return db, folder
+
+
+def _prepare_file(app: Flask) -> Path | None:
+    """Let the database be a file in the instance folder unless the app says otherwise; return the folder to make.
+
+    ``SQLAlchemy.init_app`` makes the folder itself for a relative path, and nothing is to be made before the first use.
+    """
+    folder = Path(app.instance_path)
+    if "SQLALCHEMY_DATABASE_URI" not in app.config and "SQLALCHEMY_BINDS" not in app.config:
+        app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///foreign_token.sqlite"
+        logger.warning("users are kept in %s/foreign_token.sqlite; pass db= to keep them elsewhere", folder)
+    url = sa.make_url(app.config.get("SQLALCHEMY_DATABASE_URI", "sqlite://"))
+    file = url.database or ":memory:"
+    if url.get_backend_name() != "sqlite" or file.startswith((":memory:", "file:")) or Path(file).is_absolute():
+        return None
+    app.config["SQLALCHEMY_DATABASE_URI"] = url.set(database=str(folder / file))
+    return (folder / file).parent
 
 
 def _hold_to_any_policy() -> None:

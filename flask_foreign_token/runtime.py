@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .caching import Cache
+from .errors import Rejected
 from .http import Http
 from .introspection.choosing import UnknownIssuer
 from .introspection.token import Credential, Token
@@ -107,7 +108,9 @@ class Runtime:
         self.registry.load()
 
     def _check(self, contents: Contents) -> None:
-        self._builder.build(contents.resources, contents.version)
+        snapshot = self._builder.build(contents.resources, contents.version)
+        if snapshot.out_of_service:
+            raise Rejected(snapshot.out_of_service)
 
     def _introspect(self, credential: Credential, snapshot: RegistrySnapshot) -> Token:
         try:

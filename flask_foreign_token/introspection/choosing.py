@@ -13,7 +13,7 @@ from .token import Credential, Token
 class UnknownIssuer(InvalidToken):
     """No introspector names the token's issuer."""
 
-    description = "the issuer is not known"
+    text = "the issuer is not known"
 
 
 class ByIssuer:

@@ -33,6 +33,10 @@ _DER_LOADERS: Sequence[Callable[[bytes], object]] = (
 )
 
 
+class UnusableSecret(Rejected):
+    """A secret that must not verify anything, in a resource that is otherwise right."""
+
+
 class StaticKeys:
     """Keys that do not change; a token's `kid` says nothing about them.
 
@@ -51,34 +55,39 @@ class StaticKeys:
 
         :param algorithms: the introspector's `jwt.algorithms`; one of HS256, HS384 and HS512, since a key serves one
             algorithm. Without any it is HS256.
-        :raises Rejected: `algorithms` is anything else, or the secret is empty, blank, shorter than the hash
-            (:rfc:`7518#section-3.2`) or the text of a key (:rfc:`8725#section-2.1`).
+        :raises Rejected: `algorithms` is anything else.
+        :raises UnusableSecret: the secret is empty, blank, shorter than the hash (:rfc:`7518#section-3.2`) or the text
+            of a key (:rfc:`8725#section-2.1`).
         """
         algorithm = _algorithm_of_secret(algorithms)
         try:
             return cls([secret_key(secret, algorithm)])
         except UnusableKey as reason:
-            raise Rejected.at("jwt.secret", str(reason)) from None
+            raise UnusableSecret.at("jwt.secret", str(reason)) from None
 
     @classmethod
     def from_jwt_keys(cls, keys: Sequence[Mapping[str, str]]) -> StaticKeys:
         """Keys with `kty`, `alg`, `format` and `pub` (a public key in PEM) or `k` (a secret as it stands).
 
         :raises Rejected: a member is missing, or a key cannot be used; every fault found, with its path.
+        :raises UnusableSecret: nothing is wrong but secrets; see :meth:`from_secret`.
         """
         if not keys:
             raise Rejected.at("jwt.keys", "no key is given")
         usable: list[VerificationKey] = []
         issues: list[Issue] = []
+        refusal: type[Rejected] = UnusableSecret
         for position, entry in enumerate(keys):
             try:
                 usable.append(_read_entry(entry))
             except Rejected as rejected:
                 issues += rejected.within("", f"jwt.keys.{position}").issues
+                refusal = refusal if isinstance(rejected, UnusableSecret) else Rejected
         if len({entry.get("kty") == "OCT" for entry in keys}) > 1:
             issues.append(Issue("", "jwt.keys", "symmetric and asymmetric keys do not stand together"))
+            refusal = Rejected
         if issues:
-            raise Rejected(issues)
+            raise refusal(issues)
         return cls(usable)
 
 
@@ -174,21 +183,24 @@ def _read_entry(entry: Mapping[str, str]) -> VerificationKey:
     if ALGORITHMS[algorithm].key_type.upper() != key_type:
         raise Rejected.at("alg", f"does not fit kty {key_type}")
     if key_type == "OCT":
-        return _read_member(entry, "plain", "k", lambda secret: secret_key(secret, algorithm))
-    return _read_member(entry, "PEM", "pub", lambda pem: _public_key(pem, algorithm))
+        secret = _member(entry, "plain", "k")
+        try:
+            return secret_key(secret, algorithm)
+        except UnusableKey as reason:
+            raise UnusableSecret.at("k", str(reason)) from None
+    pem = _member(entry, "PEM", "pub")
+    try:
+        return _public_key(pem, algorithm)
+    except UnusableKey as reason:
+        raise Rejected.at("pub", str(reason)) from None
 
 
-def _read_member(
-    entry: Mapping[str, str], form: str, member: str, read: Callable[[str], VerificationKey]
-) -> VerificationKey:
+def _member(entry: Mapping[str, str], form: str, member: str) -> str:
     if entry.get("format") != form:
         raise Rejected.at("format", f"must be {form} for kty {entry['kty']}")
     if member not in entry:
         raise Rejected.at(member, f"is required for kty {entry['kty']}")
-    try:
-        return read(entry[member])
-    except UnusableKey as reason:
-        raise Rejected.at(member, str(reason)) from None
+    return entry[member]
 
 
 def _public_key(pem: str, algorithm: str) -> VerificationKey:

@@ -79,11 +79,10 @@ class Line(Text):
 
 
 class Secret(Text):
-    """A secret as it is; references to one are not supported by this version."""
+    """A secret as it is, checked where it is put to use; references to one are not supported by this version."""
 
     default_error_messages = _reasons(
         reference="must be a text; a reference to a secret is not supported by this version",
-        blank="must not be blank",
         mask="is the mask that stands for a secret, not a secret",
     )
 
@@ -91,8 +90,6 @@ class Secret(Text):
         if isinstance(value, Mapping):
             raise self.make_error("reference")
         text = super()._deserialize(value, attr, data, **kwargs)
-        if not text.strip():
-            raise self.make_error("blank")
         if text == MASK:
             raise self.make_error("mask")
         return text

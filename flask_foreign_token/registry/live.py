@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from ..errors import REST, DatabaseUnavailable, RegistryUnavailable, Rejected
+from ..errors import REST, DatabaseUnavailable, Issue, RegistryUnavailable, Rejected
 from .feed import USER, Change, ChangeFeed, News
 from .registry import Contents, Registry
 from .snapshot import RegistrySnapshot, SnapshotBuilder
@@ -58,6 +58,7 @@ class LiveRegistry:
         self._fault: Fault = None
         """What was wrong when the registry was last looked at."""
         self._feed_fault: Fault = None
+        self._reported: str | None = None
 
     def current(self) -> RegistrySnapshot:
         """The snapshot in force.
@@ -78,14 +79,18 @@ class LiveRegistry:
     def load(self) -> RegistrySnapshot:
         """Look now, and say what is wrong.
 
-        :raises Rejected: what the registry holds must not be used; names every fault. What was in force stays so.
+        :raises Rejected: what the registry holds must not be used, in which case what was in force stays so, or an
+            introspector is out of service; names every fault.
         :raises DatabaseUnavailable: the database cannot be reached, or a table is missing.
         """
         with self._looking:
             self._look()
             if self._fault is not None:
                 raise self._fault
-        return self.current()
+        snapshot = self.current()
+        if snapshot.out_of_service:
+            raise self._placed(snapshot.out_of_service)
+        return snapshot
 
     def _look(self) -> None:
         fault: Fault
@@ -94,7 +99,8 @@ class LiveRegistry:
             fault = self._rejected
         except (Rejected, DatabaseUnavailable) as error:
             fault = error
-        self._fault = self._noted(self._fault, fault)
+        self._fault = fault
+        self._report(fault or self._feed_fault)
         unavailable = isinstance(fault, DatabaseUnavailable) or self._feed_fault is not None
         self._next_look = self._clock() + (max(self._poll, REST) if unavailable else self._poll)
 
@@ -111,14 +117,21 @@ class LiveRegistry:
         try:
             self._snapshot = self._builder.build(contents.resources, contents.version, self._snapshot)
         except Rejected as rejected:
-            self._rejected = rejected
+            self._rejected = self._placed(rejected.issues)
+        else:
+            for issue in self._snapshot.out_of_service:
+                logger.error("registry in %s, out of service: %s", self._registry, issue)
+
+    def _placed(self, issues: Sequence[Issue]) -> Rejected:
+        """`issues` with the place where the resources are kept."""
+        return Rejected([issue._replace(resource=f"{self._registry} {issue.resource}") for issue in issues])
 
     def _news(self) -> News | None:
         """What the feed says; nothing where the database does not answer, since a file can be read all the same."""
         try:
             news = self._heard()
         except DatabaseUnavailable as unavailable:
-            self._feed_fault = self._noted(self._feed_fault, unavailable)
+            self._feed_fault = unavailable
             return None
         self._feed_fault = None
         if news.interrupted:
@@ -134,12 +147,13 @@ class LiveRegistry:
             return News(self._feed.latest())
         return self._feed.read(self._position)
 
-    def _noted(self, before: Fault, now: Fault) -> Fault:
-        """`now`, logged where it differs from what was wrong before."""
-        if now is not None and str(now) != str(before):
+    def _report(self, fault: Fault) -> None:
+        """Log what is wrong, where it differs from what was wrong before."""
+        reason = None if fault is None else _reason(fault)
+        if reason is not None and reason != self._reported:
             state = "nothing is in force" if self._snapshot is None else "what was in force stays so"
-            logger.error("registry in %s, %s: %s", self._registry, state, _reason(now))
-        return now
+            logger.error("registry in %s, %s: %s", self._registry, state, reason)
+        self._reported = reason
 
     def _refusal(self) -> RegistryUnavailable | DatabaseUnavailable:
         if isinstance(self._fault, DatabaseUnavailable):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
-from ..errors import Rejected
+from ..errors import Issue, RegistryUnavailable, Rejected
 from ..http import Http
-from ..introspection.static_keys import StaticKeys
+from ..introspection.keys import KeySource, VerificationKey
+from ..introspection.static_keys import StaticKeys, UnusableSecret
 from ..policies.engine import CompiledPolicy, compile_policy
 from ..users.mapping import check_to_scim
 from ..users.provisioning import Provider
@@ -34,12 +35,33 @@ class ProviderPart(NamedTuple):
     provider: Provider
 
 
+class NoKeys:
+    """A :class:`.KeySource` without any: that of an introspector whose secret must not be used.
+
+    Nothing can be said of the tokens of its issuer, and whatever else is registered goes on.
+
+    :param issues: what is wrong with the secret.
+    """
+
+    def __init__(self, issues: Sequence[Issue]) -> None:
+        self.issues = tuple(issues)
+
+    def find(self, key_id: str | None, algorithm: str) -> Sequence[VerificationKey]:
+        """:raises RegistryUnavailable: always; the hint names what is wrong."""
+        raise RegistryUnavailable("the token introspector is out of service", hint="; ".join(map(str, self.issues)))
+
+
 class IntrospectorPart(NamedTuple):
     """An introspector, and the keys that it brings itself, if it does."""
 
     version: str
     settings: TokenIntrospector
-    keys: StaticKeys | None
+    keys: KeySource | None
+
+    @property
+    def issues(self) -> tuple[Issue, ...]:
+        """Why it is out of service."""
+        return self.keys.issues if isinstance(self.keys, NoKeys) else ()
 
 
 class PolicyPart(NamedTuple):
@@ -72,7 +94,7 @@ class PartMaker:
             if isinstance(settings, IdentityProvider):
                 return ProviderPart(resource.version, settings, self._provider(settings, resource.version))
             if isinstance(settings, TokenIntrospector):
-                return IntrospectorPart(resource.version, settings, self._keys(settings))
+                return IntrospectorPart(resource.version, settings, self._keys(settings, resource.name))
             return PolicyPart(resource.version, settings, compile_policy(resource.id, resource.version, resource.body))
         except Rejected as rejected:
             raise rejected.within(resource.name) from None
@@ -99,15 +121,15 @@ class PartMaker:
             return TokenClaims()
         return UserinfoEndpoint(self._http, settings.userinfo_endpoint, settings.userinfo_header)
 
-    def _keys(self, settings: TokenIntrospector) -> StaticKeys | None:
+    def _keys(self, settings: TokenIntrospector, name: str) -> KeySource | None:
         faults = Faults()
-        keys = None
+        keys: KeySource | None = None
         with faults.gathered():
             self._check_audience(settings.jwt)
         with faults.gathered():
             self._check_address("jwks_uri", settings.jwks_uri)
         with faults.gathered():
-            keys = _static_keys(settings.jwt)
+            keys = _static_keys(settings.jwt, name)
         faults.raise_any()
         return keys
 
@@ -128,9 +150,12 @@ class PartMaker:
             raise Rejected.at(path, str(reason)) from None
 
 
-def _static_keys(jwt: JwtSettings) -> StaticKeys | None:
-    if jwt.secret is not None:
-        return StaticKeys.from_secret(jwt.secret, jwt.algorithms)
-    if jwt.keys:
-        return StaticKeys.from_jwt_keys(jwt.keys)
+def _static_keys(jwt: JwtSettings, name: str) -> KeySource | None:
+    try:
+        if jwt.secret is not None:
+            return StaticKeys.from_secret(jwt.secret, jwt.algorithms)
+        if jwt.keys:
+            return StaticKeys.from_jwt_keys(jwt.keys)
+    except UnusableSecret as unusable:
+        return NoKeys(unusable.within(name).issues)
     return None

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from ..errors import Issue
 from ..http import Http
 from ..introspection.choosing import ByIssuer
 from ..introspection.token import Versioned
@@ -13,7 +14,7 @@ from ..policies.engine import Policies
 from ..users.provisioning import Provider
 from .faults import Faults
 from .linking import Linked, Linker
-from .parts import Part, PartMaker, PolicyPart
+from .parts import IntrospectorPart, Part, PartMaker, PolicyPart
 from .resources import Key, Resource
 
 
@@ -28,6 +29,7 @@ class RegistrySnapshot:
     :param introspection: the introspectors in force.
     :param policies: those that are active.
     :param providers: the provider of each introspector in force; none: its tokens have no user.
+    :param out_of_service: why introspectors cannot check a token: their secrets must not be used.
     :param parts: what became of each resource, for the next snapshot to take what did not change.
     :param linked: what became of each introspector, likewise.
     """
@@ -37,6 +39,7 @@ class RegistrySnapshot:
     introspection: ByIssuer = field(repr=False)
     policies: Policies = field(repr=False)
     providers: Mapping[Versioned, Provider | None] = field(repr=False)
+    out_of_service: tuple[Issue, ...]
     parts: Mapping[Key, Part] = field(repr=False)
     linked: tuple[Linked, ...] = field(repr=False)
 
@@ -95,6 +98,9 @@ class SnapshotBuilder:
                 part.policy for part in parts.values() if isinstance(part, PolicyPart) and part.settings.active
             ),
             providers=MappingProxyType({link.introspector.introspector: link.provider for link in in_force}),
+            out_of_service=tuple(
+                issue for part in parts.values() if isinstance(part, IntrospectorPart) for issue in part.issues
+            ),
             parts=MappingProxyType(parts),
             linked=linked,
         )

@@ -7,7 +7,7 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -76,12 +76,10 @@ def test_two_preloaded_workers_share_one_user(tmp_path: Path, own_issuer: Issuer
         return requests.get(f"{address}/me", headers=bearer(token), timeout=30)
 
     with served(tmp_path, *f"--worker-class {worker}".split(), FOREIGN_TOKEN_REGISTRY="registry.json") as address:
-        with ThreadPoolExecutor(16) as pool:
-            answers = list(pool.map(lambda token: get(address, token), [ann] * 48))
+        answers = until_both_answer(lambda: get(address, ann))
         refused = [get(address, token).status_code for token in (bob, "wrong", None)]
 
     assert {answer.status_code for answer in answers} == {200}, [answer.text for answer in answers]
-    assert len({answer.json()["pid"] for answer in answers}) == 2
     assert {answer.json()["user"] for answer in answers} == {answers[0].json()["user"]}
     assert refused == [403, 401, 401]
     assert own_issuer.requests["jwks"] <= 2
@@ -100,6 +98,17 @@ def test_what_the_parent_has_opened_is_not_used_by_its_workers(tmp_path: Path, o
 
     assert {answer.status_code for answer in answers} == {200}, [answer.text for answer in answers]
     assert len(identifiers(tmp_path / "instance")) == 41
+
+
+def until_both_answer(get: Callable[[], requests.Response]) -> list[requests.Response]:
+    """What came for many requests at once; who takes a connection is for the kernel to say, so maybe again."""
+    answers: list[requests.Response] = []
+    with ThreadPoolExecutor(16) as pool:
+        for _ in range(20):
+            answers += [future.result() for future in [pool.submit(get) for _ in range(48)]]
+            if len({answer.json().get("pid") for answer in answers}) > 1:
+                return answers
+    pytest.fail("one worker answers everything")
 
 
 def identifiers(folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from flask_foreign_token.errors import InvalidToken, Issue, Rejected
+from flask_foreign_token.errors import InvalidToken, Issue, RegistryUnavailable, Rejected
 from flask_foreign_token.http import Http
 from flask_foreign_token.introspection.choosing import UnknownIssuer
 from flask_foreign_token.introspection.remote_keys import RemoteKeys
@@ -252,12 +252,6 @@ def test_the_introspectors_own_address_of_keys_comes_before_the_providers() -> N
             "there are no keys",
         ),
         (
-            [introspector(jwt={"iss": "i", "secret": "short"})],
-            "TokenIntrospector/i",
-            "jwt.secret",
-            "the secret is shorter than the 32 octets",
-        ),
-        (
             [introspector(jwt={"iss": "i", "keys": [{"kty": "RSA", "alg": "RS256", "format": "PEM", "pub": "x"}]})],
             "TokenIntrospector/i",
             "jwt.keys.0.pub",
@@ -374,8 +368,32 @@ def test_every_fault_of_every_resource_is_named_at_once() -> None:
         ("TokenIntrospector/i", ""),
         ("TokenIntrospector/i", "jwks_uri"),
         ("TokenIntrospector/other", "jwt.aud"),
-        ("TokenIntrospector/other", "jwt.secret"),
     ]
+
+
+SHORT = {"kty": "OCT", "alg": "HS256", "format": "plain", "k": "short"}
+PEM = {"kty": "RSA", "alg": "RS256", "format": "PEM", "pub": "x"}
+
+
+@pytest.mark.parametrize(
+    ("jwt", "path"),
+    [({"secret": "short"}, "jwt.secret"), ({"secret": ""}, "jwt.secret"), ({"keys": [SHORT]}, "jwt.keys.0.k")],
+)
+def test_a_secret_that_must_not_be_used_takes_its_introspector_out_of_service_and_no_other(
+    jwt: dict[str, object], path: str
+) -> None:
+    snapshot = built(introspector(jwt={"iss": "i", **jwt}), introspector("other", iss="o"))
+
+    assert [(issue.resource, issue.path) for issue in snapshot.out_of_service] == [("TokenIntrospector/i", path)]
+    with pytest.raises(RegistryUnavailable):
+        token(snapshot, iss="i")
+    assert token(snapshot, iss="o")
+
+
+def test_a_written_key_that_is_none_beside_a_bad_secret_is_refused() -> None:
+    issues = faults(introspector(jwt={"iss": "i", "keys": [SHORT, PEM]}))
+
+    assert {issue.path for issue in issues} == {"jwt.keys", "jwt.keys.0.k", "jwt.keys.1.pub"}
 
 
 def test_a_refusal_repeats_no_secret_and_no_address() -> None:

@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from flask_foreign_token.errors import REST, DatabaseUnavailable, RegistryUnavailable, Rejected
+from flask_foreign_token.http import Http
+from flask_foreign_token.registry.database import DatabaseRegistry, RegistryTables
+from flask_foreign_token.registry.feed import USER, ChangeFeed
+from flask_foreign_token.registry.file import FileRegistry
+from flask_foreign_token.registry.live import LiveRegistry
+from flask_foreign_token.registry.registry import Registry
+from flask_foreign_token.registry.snapshot import SnapshotBuilder
+from flask_foreign_token.transactions import Transactions
+
+POLICY = {"resourceType": "AccessPolicy", "id": "all", "engine": "allow"}
+OTHER = {"resourceType": "AccessPolicy", "id": "other", "engine": "allow"}
+WRONG = {"resourceType": "AccessPolicy", "id": "wrong", "engine": "perhaps"}
+OUT_OF_SERVICE = {
+    "resourceType": "TokenIntrospector",
+    "id": "weak",
+    "type": "jwt",
+    "jwt": {"iss": "i", "aud": "api", "secret": "short"},
+}
+POLL = 10.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Place:
+    """A live registry on a database, with what is needed to change it from outside."""
+
+    def __init__(self, engine: Engine, tables: RegistryTables) -> None:
+        self.clock = Clock()
+        self.feed = ChangeFeed(Transactions(engine), tables)
+        self.store = DatabaseRegistry(Transactions(engine), tables, self.feed)
+        self.builder = SnapshotBuilder(Http(), require_audience=True, default_audience=None, key_grace=0)
+        self.users: list[str | None] = []
+        self.prepared = 0
+        self.failure: DatabaseUnavailable | None = None
+
+    def live(self, registry: Registry | None = None) -> LiveRegistry:
+        return LiveRegistry(
+            registry or self.store,
+            self.feed,
+            self.builder,
+            prepare=self.prepare,
+            on_user_change=self.users.append,
+            poll=POLL,
+            clock=self.clock,
+        )
+
+    def prepare(self) -> None:
+        self.prepared += 1
+        if self.failure is not None:
+            raise self.failure
+
+    def write(self, *bodies: dict[str, Any]) -> None:
+        self.store.apply(bodies, check=lambda contents: None)
+
+    def announce(self, user: str) -> None:
+        with self.feed.writing() as connection:
+            self.feed.append(connection, [(USER, user)])
+
+
+@pytest.fixture
+def place(engine: Engine, tables: RegistryTables) -> Place:
+    return Place(engine, tables)
+
+
+def policies(live: LiveRegistry) -> set[str]:
+    return {id_ for type_, id_ in live.current().resources if type_ == "AccessPolicy"}
+
+
+def test_the_first_request_loads_the_registry_and_the_next_ones_do_not(place: Place) -> None:
+    place.write(POLICY)
+    live = place.live()
+
+    first = live.current()
+
+    assert live.current() is first
+    assert (policies(live), place.prepared) == ({"all"}, 1)
+
+
+def test_a_change_is_in_force_after_the_poll_and_not_before(place: Place) -> None:
+    live = place.live()
+    live.current()
+    place.write(POLICY)
+
+    before = policies(live)
+    place.clock.now += POLL
+
+    assert (before, policies(live)) == (set(), {"all"})
+
+
+def test_an_unchanged_registry_keeps_its_snapshot(place: Place) -> None:
+    place.write(POLICY)
+    live = place.live()
+    first = live.current()
+
+    place.clock.now += POLL
+
+    assert live.current() is first
+
+
+def test_load_looks_at_once(place: Place) -> None:
+    live = place.live()
+    live.current()
+    place.write(POLICY)
+
+    live.load()
+
+    assert policies(live) == {"all"}
+
+
+def test_users_that_changed_are_told_and_bring_no_new_snapshot(place: Place) -> None:
+    live = place.live()
+    first = live.current()
+    place.announce("17")
+
+    place.clock.now += POLL
+
+    assert live.current() is first
+    assert place.users == ["17"]
+
+
+def test_a_feed_that_was_emptied_lets_every_user_be_forgotten(
+    place: Place, engine: Engine, tables: RegistryTables
+) -> None:
+    place.announce("17")
+    live = place.live()
+    live.current()
+    with engine.begin() as connection:
+        connection.execute(tables.change.delete())
+
+    place.clock.now += POLL
+    live.current()
+
+    assert place.users == [None]
+
+
+def test_what_is_refused_leaves_the_last_good_state_in_force_and_is_logged_once(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.write(POLICY)
+    live = place.live()
+    good = live.current()
+    place.write(WRONG)
+
+    for _ in range(3):
+        place.clock.now += POLL
+        assert live.current() is good
+
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "AccessPolicy/wrong engine" in caplog.text
+
+
+def test_what_was_refused_and_is_mended_comes_into_force(place: Place) -> None:
+    place.write(WRONG)
+    live = place.live()
+    with pytest.raises(RegistryUnavailable, match="registry"):
+        live.current()
+    place.store.apply([POLICY], [("AccessPolicy", "wrong")], check=lambda contents: None)
+
+    place.clock.now += POLL
+
+    assert policies(live) == {"all"}
+
+
+def test_the_refusal_of_the_first_state_names_what_is_wrong(place: Place) -> None:
+    place.write(WRONG)
+    live = place.live()
+
+    with pytest.raises(RegistryUnavailable) as refused:
+        live.current()
+    with pytest.raises(Rejected) as rejected:
+        live.load()
+
+    assert "the database AccessPolicy/wrong engine" in str(refused.value.hint)
+    assert rejected.value.issues[0].resource == "the database AccessPolicy/wrong"
+
+
+def test_an_introspector_out_of_service_is_logged_refused_by_load_and_stops_no_other(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.write(POLICY, OUT_OF_SERVICE)
+    live = place.live()
+
+    assert policies(live) == {"all"}
+    assert "TokenIntrospector/weak jwt.secret" in caplog.text
+    with pytest.raises(Rejected, match="TokenIntrospector/weak"):
+        live.load()
+
+
+def test_a_database_that_cannot_be_asked_is_not_asked_again_for_a_while(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.failure = DatabaseUnavailable(hint="flask db upgrade")
+    live = place.live(Unreachable())
+
+    for _ in range(3):
+        with pytest.raises(DatabaseUnavailable):
+            live.current()
+    asked = place.prepared
+    place.clock.now += max(POLL, REST)
+    with pytest.raises(DatabaseUnavailable):
+        live.current()
+
+    assert (asked, place.prepared) == (1, 2)
+    assert caplog.text.count("flask db upgrade") == 1
+
+
+def test_a_file_serves_though_the_database_cannot_be_asked(place: Place, tmp_path: Path) -> None:
+    file = tmp_path / "resources.json"
+    file.write_text('[{"resourceType": "AccessPolicy", "id": "all", "engine": "allow"}]')
+    place.failure = DatabaseUnavailable()
+    live = place.live(FileRegistry(file, {}))
+
+    assert policies(live) == {"all"}
+    place.failure = None
+    place.clock.now += POLL
+    live.current()
+    place.announce("17")
+    place.clock.now += POLL
+    live.current()
+
+    assert place.users == ["17"]
+
+
+def test_one_thread_looks_while_the_others_go_on(place: Place) -> None:
+    gate = Gate(place.store)
+    live = place.live(gate)
+    before = live.current()
+    gate.close()
+    place.write(POLICY)
+    place.clock.now += POLL
+    looking = threading.Thread(target=live.current)
+    looking.start()
+    gate.reached.wait(10)
+
+    meanwhile = live.current()
+    gate.open()
+    looking.join(10)
+
+    assert meanwhile is before
+    assert policies(live) == {"all"}
+
+
+def test_all_wait_for_the_one_that_loads_the_first_state(place: Place) -> None:
+    place.write(POLICY)
+    live = place.live()
+    barrier = threading.Barrier(16)
+    found: list[set[str]] = []
+
+    def ask() -> None:
+        barrier.wait(10)
+        found.append(policies(live))
+
+    threads = [threading.Thread(target=ask) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+
+    assert (found, place.prepared) == ([{"all"}] * 16, 1)
+
+
+class Unreachable:
+    """A registry whose place does not answer."""
+
+    def __str__(self) -> str:
+        return "the database"
+
+    def read(self, known: object = None, news: object = None) -> Any:
+        raise DatabaseUnavailable(hint="flask db upgrade")
+
+
+class Gate:
+    """A registry that can be held up."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.reached = threading.Event()
+        self._open = threading.Event()
+        self.open()
+
+    def open(self) -> None:
+        self._open.set()
+
+    def close(self) -> None:
+        self._open.clear()
+        self.reached.clear()
+
+    def read(self, *arguments: Any) -> Any:
+        self.reached.set()
+        self._open.wait(10)
+        return self.registry.read(*arguments)
