@@ -132,8 +132,11 @@ class Application:
         if open_views_found := (self._views or self._read_views()).open:
             raise ConfigError(f"registered without their guard: {', '.join(open_views_found)}")
         runtime = self.runtime()
-        runtime.prepare_tables()
-        runtime.registry.load()
+        try:
+            runtime.prepare_tables()
+            runtime.registry.load()
+        finally:
+            runtime.release()
 
     def identify(self, state: RequestState) -> Identity:
         """Who makes a request, by the credential that it brought.

@@ -85,7 +85,7 @@ class Http:
         allow_http_hosts: Collection[str] = ("localhost", "127.0.0.1", "::1"),
     ) -> None:
         self._connect_timeout, self._total_timeout = timeout
-        self._plain_hosts = frozenset(map(_allowed_host, allow_http_hosts))
+        self._plain_hosts = frozenset(map(host_name, allow_http_hosts))
         self._managers: dict[int, PoolManager] = {}
 
     def check_url(self, url: str) -> None:
@@ -289,10 +289,14 @@ def _normalized(host: str) -> str:
         return ""
 
 
-def _allowed_host(entry: str) -> str:
-    host = _normalized(entry)
+def host_name(text: str) -> str:
+    """`text` in the form in which hosts are compared.
+
+    :raises ValueError: it is neither a host name nor an IPv6 address.
+    """
+    host = _normalized(text)
     if not host:
-        raise ValueError(f"{entry!r} is neither a host name nor an address; write it without scheme and port")
+        raise ValueError("is neither a host name nor an address, without scheme and port")
     return host
 
 

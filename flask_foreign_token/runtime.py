@@ -60,7 +60,7 @@ class Runtime:
             feed,
             self._builder,
             prepare=self.prepare_tables,
-            on_user_change=self.users.forget,
+            on_user_change=self._forget_user,
             poll=settings.registry_poll,
         )
 
@@ -97,6 +97,11 @@ class Runtime:
             else:
                 require_tables(transactions, tables)
 
+    def release(self) -> None:
+        """Close idle connections to the database, so that a process that is forked from here inherits none."""
+        self._transactions.release()
+        self._user_transactions.release()
+
     def apply(self, bodies: Sequence[Mapping[str, object]]) -> None:
         """Store resources in the database, all of them or none; here they are in force with the next request.
 
@@ -117,6 +122,12 @@ class Runtime:
             return snapshot.introspection.introspect(credential)
         except UnknownIssuer as unknown:
             raise UnknownIssuer(hint=self._application.hint_for_unknown_issuer()) from unknown
+
+    def _forget_user(self, key: str | None) -> None:
+        if key is None:
+            self.users.forget_all()
+        else:
+            self.users.forget(key)
 
     def _announce(self, user: UserSnapshot) -> None:
         user_created.send(self._application.app, user=user)

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import ConfigError
+from .http import host_name
 
 PREFIX = "FOREIGN_TOKEN_"
 CHALLENGE_CHARACTERS = frozenset(chr(code) for code in range(0x20, 0x7F)) - set('"\\')
@@ -79,9 +80,12 @@ def _number(least: float, most: float, kind: type = float) -> Callable[[object],
 
 def _hosts(value: object) -> tuple[str, ...]:
     items = value.split(",") if isinstance(value, str) else value
-    if not isinstance(items, list | tuple) or not all(isinstance(item, str) and item.strip() for item in items):
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
         raise _Wrong("is not a list of host names")
-    return tuple(item.strip().lower() for item in items)
+    try:
+        return tuple(host_name(item.strip()) for item in items)
+    except ValueError as reason:
+        raise _Wrong(f"holds what {reason}") from None
 
 
 def _timeouts(value: object) -> tuple[float, float]:

@@ -46,6 +46,9 @@ BAD = [
     ("HTTP_TIMEOUT", (3, 5, 7)),
     ("ALLOW_HTTP_HOSTS", [""]),
     ("ALLOW_HTTP_HOSTS", 7),
+    ("ALLOW_HTTP_HOSTS", [7]),
+    ("ALLOW_HTTP_HOSTS", ["keycloak:8080"]),
+    ("ALLOW_HTTP_HOSTS", "http://keycloak"),
     ("KEY_GRACE", "long"),
 ]
 
@@ -63,7 +66,7 @@ def test_a_setting_is_read_from_the_config_and_from_the_environment(
 
 @pytest.mark.parametrize(("name", "given"), BAD)
 def test_a_wrong_value_is_refused_by_name_and_with_one_that_works(name: str, given: object) -> None:
-    with pytest.raises(ConfigError, match=rf"^{PREFIX}{name} is .*; this works: .+"):
+    with pytest.raises(ConfigError, match=rf"^{PREFIX}{name} (is|holds) .*; this works: .+"):
         Settings.read({PREFIX + name: given}, {})
 
 

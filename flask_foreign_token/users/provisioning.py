@@ -157,6 +157,12 @@ class Users:
         self._known.drop_where(lambda known: str(known.user.key) == str(key))
         self._unknown.clear()
 
+    def forget_all(self) -> None:
+        """Look every user up again at their next request."""
+        self._forgotten += 1
+        self._known.clear()
+        self._unknown.clear()
+
     def _look_up(self, look_up: _LookUp) -> _Known | None:
         """One of those who look up a subject at the same time does so for all."""
         try:
