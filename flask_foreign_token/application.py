@@ -195,7 +195,7 @@ class Application:
     def _how_to_add(self) -> str:
         if self.settings.registry == "database":
             return "`flask foreign-token apply FILE` stores what a file holds"
-        return f"add it to {self.settings.registry}"
+        return f"add it to {self.settings.registry}, the file that FOREIGN_TOKEN_REGISTRY names"
 
     def _read_views(self) -> _Views:
         folders = [("static", self.app), *((f"{name}.static", bp) for name, bp in self.app.blueprints.items())]

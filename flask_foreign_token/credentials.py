@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from io import BytesIO
 from urllib.parse import parse_qs
 
 from flask import Request
@@ -52,5 +53,8 @@ def _in_form(request: Request) -> bool:
     length = request.content_length
     if request.method in ("GET", "HEAD") or length is None or length > MAX_FORM:
         return False
-    body = request.get_data(cache=True, parse_form_data=False)
+    body = request.stream.read()
+    # The view is to find the body as it came, however it reads it.
+    request.environ["wsgi.input"] = BytesIO(body)
+    del request.stream
     return "access_token" in parse_qs(body.decode("latin-1"), keep_blank_values=True)

@@ -22,8 +22,8 @@ _SCOPE_CHARACTERS = CHALLENGE_CHARACTERS - {" "}
 @overload
 def require_policy(view: View, /) -> View: ...
 @overload
-def require_policy(*policies: str, scope: str | Iterable[str] = ()) -> Callable[[View], View]: ...
-def require_policy(*arguments: Any, scope: str | Iterable[str] = ()) -> Any:
+def require_policy(*policies: str, scope: str | Iterable[str] | None = None) -> Callable[[View], View]: ...
+def require_policy(*arguments: Any, scope: str | Iterable[str] | None = None) -> Any:
     """Let a view run only when a stored policy allows the request; stands below the route.
 
     Bare, any stored policy may allow it. With names, one of the named policies must, and their own links still bind.
@@ -32,12 +32,12 @@ def require_policy(*arguments: Any, scope: str | Iterable[str] = ()) -> Any:
 
     :param arguments: policy ids, or the view itself.
     :param scope: one or several scopes, as a text separated by spaces or a list (:rfc:`6749#section-3.3`).
-    :raises ConfigError: a scope is not one, or the name of a policy is not a text.
+    :raises ConfigError: `scope` is empty or holds what is none, or the name of a policy is not a text.
     :raises TypeError: a class was decorated.
     """
     if len(arguments) == 1 and callable(arguments[0]):
         return _guard(arguments[0], ANY_POLICY)
-    requirement = Requirement(_names(arguments), _scopes(scope))
+    requirement = Requirement(_names(arguments), () if scope is None else _scopes(scope))
     return lambda view: _guard(view, requirement)
 
 
@@ -63,12 +63,14 @@ def _is_open(view: Callable[..., Any]) -> bool:
 def _names(arguments: tuple[object, ...]) -> tuple[str, ...]:
     for name in arguments:
         if not isinstance(name, str) or not name:
-            raise ConfigError(f"require_policy takes ids of policies, not {type(name).__name__}")
+            raise ConfigError(f"require_policy takes ids of policies, not {name!r}")
     return arguments  # type: ignore[return-value]
 
 
 def _scopes(scope: str | Iterable[str]) -> tuple[str, ...]:
     scopes = tuple(scope.split() if isinstance(scope, str) else scope)
+    if not scopes:
+        raise ConfigError("require_policy(scope=…) names no scope; leave it out where none is needed")
     for item in scopes:
         if not item or not _SCOPE_CHARACTERS.issuperset(item):
             raise ConfigError(f"require_policy(scope=…): {item!r} is no scope (RFC 6749, section 3.3)")

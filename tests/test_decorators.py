@@ -164,3 +164,9 @@ def test_a_policy_is_named_by_a_text(names: Any) -> None:
 def test_a_scope_must_be_one(scope: Any) -> None:
     with pytest.raises(ConfigError, match="no scope"):
         require_policy(scope=scope)
+
+
+@pytest.mark.parametrize("scope", ["", " ", [], ()])
+def test_an_empty_scope_is_not_taken_for_none(scope: Any) -> None:
+    with pytest.raises(ConfigError, match="names no scope"):
+        require_policy(scope=scope)

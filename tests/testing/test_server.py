@@ -91,4 +91,4 @@ def test_a_stopped_server_leaves_no_thread_behind(server: Server) -> None:
 
     server.stop()
 
-    assert [thread.name for thread in while_it_runs - set(threading.enumerate())] == ["foreign-token-issuer"]
+    assert "foreign-token-issuer" in [thread.name for thread in while_it_runs - set(threading.enumerate())]
