@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -45,6 +45,19 @@ EXTENSIONS: dict[str, Callable[[], SQLAlchemy]] = {
 }
 
 
+_made: list[tuple[Flask, SQLAlchemy]] = []
+
+
+@pytest.fixture(autouse=True)
+def closed_connections() -> Iterator[None]:
+    yield
+    while _made:
+        app, db = _made.pop()
+        with app.app_context():
+            for engine in db.engines.values():
+                engine.dispose()
+
+
 @pytest.fixture(params=EXTENSIONS)
 def db(request: pytest.FixtureRequest) -> SQLAlchemy:
     return EXTENSIONS[request.param]()
@@ -54,6 +67,7 @@ def an_app(db: SQLAlchemy, **binds: str) -> Flask:
     app = Flask("models")
     app.config.update(SQLALCHEMY_DATABASE_URI="sqlite://", SQLALCHEMY_BINDS=binds)
     db.init_app(app)
+    _made.append((app, db))
     with app.app_context():
         db.create_all()
     return app
