@@ -19,7 +19,9 @@ from .errors import ConfigError, InvalidToken, Misconfigured, ProviderUnavailabl
 from .request_state import ANONYMOUS, ANY_POLICY, Identity, RequestState, begin, enforce
 from .runtime import Runtime
 from .settings import CHALLENGE_CHARACTERS, Settings
+from .transactions import unavailable_as_refusal
 from .users.provisioning import UserSnapshot
+from .users.store import owned_row
 
 if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
@@ -65,6 +67,7 @@ class Application:
         """Who makes a request; replaced for a while by :func:`~flask_foreign_token.testing.acting_as`."""
         self._realm = settings.realm or _realm_of(app.name)
         self._runtimes: dict[int, Runtime] = {}
+        self._pid = os.getpid()
         self._views: _Views | None = None
         self._hints: set[str] = set()
 
@@ -77,6 +80,11 @@ class Application:
             for other in set(self._runtimes) - {pid}:
                 self._runtimes.pop(other, None)
         return runtime
+
+    @property
+    def forked(self) -> bool:
+        """Whether this process is a child of the one in which the app was set up."""
+        return os.getpid() != self._pid
 
     def engine(self, bind_key: str | None) -> Engine:
         """The app's engine for a bind.
@@ -129,8 +137,9 @@ class Application:
 
     def check(self) -> None:
         """Raise unless the app could serve: see :meth:`.ForeignToken.check`."""
-        if open_views_found := (self._views or self._read_views()).open:
-            raise ConfigError(f"registered without their guard: {', '.join(open_views_found)}")
+        # Read anew at the first request: until then, routes can be added.
+        if found := open_views(self.app.view_functions):
+            raise ConfigError(f"registered without their guard: {', '.join(found)}")
         runtime = self.runtime()
         try:
             runtime.prepare_tables()
@@ -151,14 +160,18 @@ class Application:
     def load_user(self, snapshot: UserSnapshot) -> Any:
         """The row behind `snapshot`: at most one query, without flushing the app's session.
 
-        :raises InvalidToken: the row is gone, or says that the user is inactive.
+        The row must be there, active, and still that of the identifier: a key can be given again.
+
+        :raises InvalidToken: it is not.
+        :raises DatabaseUnavailable: the database cannot be read.
         """
-        with self.db.session.no_autoflush:
-            user = self.db.session.get(self.models.user, snapshot.key)
-        if user is None or not self.models.is_active(user):
+        session = self.db.session
+        with unavailable_as_refusal(), session.no_autoflush:
+            found = session.execute(owned_row(self.models, snapshot)).unique().one_or_none()
+        if found is None or not found.active:
             self.runtime().users.forget(snapshot.key)
-            raise self.refused(InvalidToken("the user is inactive"))
-        return user
+            raise InvalidToken("the user is inactive")
+        return found[0]
 
     def snapshot_of(self, user: Any) -> UserSnapshot:
         """What policies see of `user`, a row of the app's model that has been stored."""
@@ -198,8 +211,8 @@ class Application:
         return f"add it to {self.settings.registry}, the file that FOREIGN_TOKEN_REGISTRY names"
 
     def _read_views(self) -> _Views:
-        folders = [("static", self.app), *((f"{name}.static", bp) for name, bp in self.app.blueprints.items())]
-        static = frozenset(endpoint for endpoint, scaffold in folders if scaffold.has_static_folder)
+        endpoints = ["static", *(f"{name}.static" for name in self.app.blueprints)]
+        static = frozenset(name for name in endpoints if _is_flasks_own(self.app.view_functions.get(name)))
         views = self._views = _Views(static, tuple(open_views(self.app.view_functions)))
         for endpoint in views.open:
             logger.error(
@@ -216,6 +229,11 @@ class Application:
         if rule is None or rule.endpoint in views.static:
             return True
         return request.method == "OPTIONS" and bool(getattr(rule, "provide_automatic_options", False))
+
+
+def _is_flasks_own(view: Callable[..., Any] | None) -> bool:
+    # A guard around Flask's view says that it is of that module too, and what it wraps.
+    return view is not None and view.__module__.startswith("flask.") and not hasattr(view, "__wrapped__")
 
 
 def _realm_of(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar, overload
+from typing import Any, TypeGuard, TypeVar, overload
 
 from flask import current_app
 
@@ -103,7 +103,7 @@ def _mark(view: Callable[..., Any], guard: Callable[..., Any]) -> None:
     """Let `view`, and what it wraps, know the guard: a route further down may have registered any of them."""
     # What functools.wraps copied from the view, which says nothing of the guard itself.
     guard.__dict__.pop(_GUARDS, None)
-    for step in _chain(view):
+    for step in _behind(view):
         if hasattr(step, "__dict__"):
             step.__dict__[_GUARDS] = [*step.__dict__.get(_GUARDS, ()), guard]
 
@@ -114,3 +114,27 @@ def _chain(view: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
     while step is not None:
         yield step
         step = getattr(step, "__wrapped__", None)
+
+
+def _behind(view: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """`view` and every function that it could call on: not all decorators use ``functools.wraps``."""
+    found: list[Callable[..., Any]] = [view]
+    for step in found:
+        held = [getattr(step, "__wrapped__", None), getattr(step, "func", None)]
+        held += [cell.cell_contents for cell in getattr(step, "__closure__", None) or () if _is_filled(cell)]
+        if not inspect.isroutine(step):
+            held += getattr(step, "__dict__", {}).values()
+        found += [item for item in held if _is_view_like(item) and not any(item is known for known in found)]
+    return found
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        _ = cell.cell_contents
+    except ValueError:
+        return False
+    return True
+
+
+def _is_view_like(item: object) -> TypeGuard[Callable[..., Any]]:
+    return inspect.isfunction(item) or isinstance(item, functools.partial)

@@ -73,8 +73,11 @@ class ForeignToken:
 
         Call it before the blueprint is registered. Static files and the ``OPTIONS`` that Flask answers by itself pass.
         """
-        if _hold_to_any_policy not in blueprint.before_request_funcs.get(None, ()):
+        hooks = blueprint.before_request_funcs[None]
+        if _hold_to_any_policy not in hooks:
             blueprint.before_request(_hold_to_any_policy)
+            # Before those that are there already: one of them may answer.
+            hooks.insert(0, hooks.pop())
 
     def check(self, app: Flask | None = None) -> None:
         """Make our tables where that is ours to do, and load the registry; for a ``wsgi.py`` that must not start ill.

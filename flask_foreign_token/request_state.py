@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Request, current_app, has_request_context
 from flask import request as current_request
+from flask.globals import request_ctx
 
 from .errors import AccessDenied, AuthenticationRequired, InsufficientScope, Misconfigured, Refusal
 from .introspection.token import Token
@@ -107,10 +108,23 @@ class RequestState:
             raise
 
     def user(self) -> Any:
-        """The user's row, loaded on first touch; see :meth:`Application.load_user`."""
-        if self._user is _UNLOADED:
-            snapshot = self.identity.user
-            self._user = None if snapshot is None else self.application.load_user(snapshot)
+        """The user's row, loaded on first touch; see :meth:`Application.load_user`.
+
+        Once that was refused the request is anonymous, so that a page that tells of the refusal can look.
+
+        :raises Refusal: the row is not to be had, at the first touch.
+        """
+        if self._user is not _UNLOADED:
+            return self._user
+        # Also what somebody sees who asks while the row is being loaded: a listener to the session's queries.
+        self._user = None
+        if self.identity.user is not None:
+            try:
+                self._user = self.application.load_user(self.identity.user)
+            except Refusal as refusal:
+                self.refusal = self.application.refused(refusal)
+                self.identity = ANONYMOUS
+                raise
         return self._user
 
     def _check_scopes(self, scopes: Collection[str]) -> None:
@@ -144,21 +158,20 @@ def begin(application: Application, request: Request) -> RequestState:
 
 
 def current_state() -> RequestState | None:
-    """The state of the request at hand; none in an app without ``init_app``.
+    """The state of the request at hand; none in an app without ``init_app``, or under the context of another app.
 
     A request that was pushed and never dispatched (``test_request_context``) is authenticated here.
 
     :raises Refusal: as :meth:`RequestState.authenticate`.
     """
     request: Request = current_request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
-    state: RequestState | None = getattr(request, _ATTRIBUTE, None)
-    if state is not None:
-        return state
     application: Application | None = current_app.extensions.get("foreign_token")
-    if application is None:
+    if application is None or application.app is not request_ctx.app:
         return None
-    state = begin(application, request)
-    state.authenticate()
+    state: RequestState | None = getattr(request, _ATTRIBUTE, None)
+    if state is None:
+        state = begin(application, request)
+        state.authenticate()
     return state
 
 
@@ -190,6 +203,11 @@ def globals_class(application: Application, base: type[Any]) -> type[Any]:
         def get(self, name: str, default: Any = None) -> Any:
             if name in self.__dict__ or _visible(application, name) is None:
                 return super().get(name, default)
+            return getattr(self, name)
+
+        def setdefault(self, name: str, default: Any = None) -> Any:
+            if name in self.__dict__ or _visible(application, name) is None:
+                return super().setdefault(name, default)
             return getattr(self, name)
 
         def __contains__(self, name: object) -> bool:

@@ -38,6 +38,9 @@ class Runtime:
         self._application = application
         self._transactions = transactions
         self._user_transactions = Transactions(application.engine(application.models.bind_key))
+        if application.forked:
+            self._transactions.leave_parents_connections()
+            self._user_transactions.leave_parents_connections()
         self._tokens: Cache[Token] = Cache(settings.token_cache_size)
         self._database = DatabaseRegistry(transactions, application.tables, feed)
         self._builder = SnapshotBuilder(

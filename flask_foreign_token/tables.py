@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import Connection, String, Table, func, inspect, select
+from sqlalchemy import DDL, Column, Connection, String, Table, event, func, inspect, select
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import TypeEngine
@@ -18,6 +19,12 @@ _LOCK_NUMBER = 0x666F726569676E
 # The lock's name for MariaDB and its number for PostgreSQL, both for the database server's whole life.
 
 
+_DELETE_WITH = """
+CREATE TRIGGER IF NOT EXISTS %(trigger)s AFTER DELETE ON %(owners)s
+BEGIN DELETE FROM %(others)s WHERE %(reference)s = OLD.%(owner)s; END
+"""
+
+
 def exact(length: int) -> TypeEngine[str]:
     """The type of a text whose letter case, accents and every byte count, also where a database folds them.
 
@@ -25,6 +32,50 @@ def exact(length: int) -> TypeEngine[str]:
     """
     binary = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
     return String(length).with_variant(binary, "mysql", "mariadb")
+
+
+def delete_with(owner: Column[Any], reference: Column[Any]) -> None:
+    """Let SQLite delete rows with the one that their `reference` names, by a trigger, however that one is deleted.
+
+    SQLite cascades only on connections that enforce foreign keys. The trigger is made with the later one of the two
+    tables by SQLAlchemy, and goes with either: tables that a migration makes have none. Nor is there one between
+    schemas, which are files of their own.
+
+    :param owner: a column of the table that is deleted from.
+    :param reference: a column of another table.
+    """
+    owners, others = owner.table, reference.table
+    if owners.schema != others.schema:
+        return
+
+    def make(target: Table, connection: Connection, **rest: object) -> None:
+        if connection.dialect.name == "sqlite" and all(
+            inspect(connection).has_table(table.name, schema=table.schema) for table in (owners, others)
+        ):
+            quote = connection.dialect.identifier_preparer.quote
+            names = {
+                "trigger": _trigger(reference, connection),
+                "owners": quote(owners.name),
+                "owner": quote(owner.name),
+                "others": quote(others.name),
+                "reference": quote(reference.name),
+            }
+            connection.execute(DDL(_DELETE_WITH, context=names))  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+
+    def drop(target: Table, connection: Connection, **rest: object) -> None:
+        # It hangs on the owner's table; left behind, it would let no row of that be deleted any more.
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {_trigger(reference, connection)}")
+
+    for table in (owners, others):
+        event.listen(table, "after_create", make)
+    event.listen(others, "before_drop", drop)
+
+
+def _trigger(reference: Column[Any], connection: Connection) -> str:
+    preparer, table = connection.dialect.identifier_preparer, reference.table
+    name = preparer.quote(f"tr_{table.name}_{reference.name}")
+    return name if table.schema is None else f"{preparer.quote_schema(table.schema)}.{name}"
 
 
 def create_missing(transactions: Transactions, tables: Sequence[Table]) -> None:

@@ -45,7 +45,7 @@ class Transactions:
 
         :raises DatabaseUnavailable: the database cannot be reached, is locked, or lacks a table.
         """
-        with _unavailable_as_refusal(), self._reader(self._engine) as connection:
+        with unavailable_as_refusal(), self._reader(self._engine) as connection:
             yield connection
 
     @contextmanager
@@ -55,8 +55,16 @@ class Transactions:
         :raises DatabaseUnavailable: as for :meth:`reading`; an SQLite file stayed locked for :data:`WAIT`.
         :raises sqlalchemy.exc.IntegrityError: a constraint refuses what was written.
         """
-        with _unavailable_as_refusal(), self._writer(self._engine) as connection:
+        with unavailable_as_refusal(), self._writer(self._engine) as connection:
             yield connection
+
+    def leave_parents_connections(self) -> None:
+        """After a fork, forget what the pool keeps open without closing it: the parent still talks on it.
+
+        The connection of an in-memory database stays: this process has a copy of all that is in it.
+        """
+        if not isinstance(self._engine.pool, StaticPool):
+            self._engine.dispose(close=False)
 
     def release(self) -> None:
         """Close what the pool keeps open, so that a process forked from this one inherits no connection of ours.
@@ -166,7 +174,11 @@ _MISSING = ("42P01", "3F000", "42703", "42501", 1146)
 
 
 @contextmanager
-def _unavailable_as_refusal() -> Iterator[None]:
+def unavailable_as_refusal() -> Iterator[None]:
+    """A block in which what the driver raises when it cannot reach the database, or a table, is a refusal.
+
+    :raises DatabaseUnavailable: as for :meth:`Transactions.reading`.
+    """
     try:
         yield
     except PoolTimeoutError as error:

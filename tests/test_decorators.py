@@ -170,3 +170,43 @@ def test_a_scope_must_be_one(scope: Any) -> None:
 def test_an_empty_scope_is_not_taken_for_none(scope: Any) -> None:
     with pytest.raises(ConfigError, match="names no scope"):
         require_policy(scope=scope)
+
+
+def closing_over(view: Callable[..., Any]) -> Callable[..., Any]:
+    def outer() -> Any:
+        return view()
+
+    return outer
+
+
+class Holding:
+    def __init__(self, view: Callable[..., Any]) -> None:
+        self.view = view
+        self.__name__ = "holding"
+
+    def __call__(self) -> Any:
+        return self.view()
+
+
+@pytest.mark.parametrize("sloppy", [closing_over, Holding, functools.partial])
+def test_a_decorator_that_hides_what_it_wraps_hides_no_misplaced_guard(
+    app: Flask, sloppy: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> None:
+    def view() -> str:
+        return ""
+
+    require_policy(sloppy(app.get("/")(view)))
+
+    assert open_views(app.view_functions) == ["view"]
+
+
+@pytest.mark.parametrize("sloppy", [closing_over, Holding])
+def test_a_guard_below_a_decorator_that_hides_what_it_wraps_holds(
+    app: Flask, sloppy: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> None:
+    def view() -> str:
+        return ""
+
+    app.add_url_rule("/", "view", sloppy(require_policy(view)))
+
+    assert open_views(app.view_functions) == []

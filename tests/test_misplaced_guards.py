@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable
 
 import pytest
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, g
 
-from flask_foreign_token import require_policy
+from flask_foreign_token import ForeignToken, require_policy
+from flask_foreign_token.errors import ConfigError
 from flask_foreign_token.testing import Issuer
 
-from .apps import ask, secret_token, trusting_a_secret
+from .apps import ask, policy, secret_token, trusting_a_secret
 from .conftest import MakeApp
 from .test_guards import ANN, GUARDED, statuses, wrapped
 
@@ -104,3 +105,48 @@ def test_a_guarded_view_in_an_app_without_the_extension_is_closed(
     answer = ask(app)
 
     assert (answer.status_code, answer.text == "in") == (500, False)
+
+
+def test_a_guard_that_is_misplaced_after_check_is_found_all_the_same(make_app: MakeApp, issuer: Issuer) -> None:
+    foreign_token = ForeignToken()
+    app = make_app(trusting_a_secret(ANN), foreign_token)
+    foreign_token.check(app)
+    above_the_route(app)
+
+    with pytest.raises(ConfigError, match="inside_out"):
+        foreign_token.check(app)
+    assert ask(app, None, "/inside-out").status_code == 500
+
+
+def test_another_apps_context_opens_no_view(make_app: MakeApp, bare_app: MakeApp, issuer: Issuer) -> None:
+    trusting = make_app(trusting_a_secret(policy("all")))
+    app = bare_app()
+
+    @app.before_request
+    def look_around() -> None:
+        with trusting.app_context():
+            assert "user" not in g
+
+    app.add_url_rule("/patients", "patients", require_policy(lambda: "in"))
+
+    assert ask(app, secret_token(issuer)).status_code == 500
+
+
+def test_protect_stands_before_the_hooks_that_were_there(make_app: MakeApp) -> None:
+    foreign_token = ForeignToken()
+    blueprint = Blueprint("reports", __name__)
+    blueprint.before_request(lambda: "cached")
+    blueprint.add_url_rule("/reports", "reports", lambda: "in")
+    foreign_token.protect(blueprint)
+    app = make_app(trusting_a_secret(ANN), foreign_token)
+    app.register_blueprint(blueprint)
+
+    assert ask(app, None, "/reports").status_code == 401
+
+
+def test_a_static_view_that_the_app_guards_is_a_view_like_any_other(make_app: MakeApp, issuer: Issuer) -> None:
+    app = make_app(trusting_a_secret(policy("all", {"jwt": "present?"})))
+    app.view_functions["static"] = require_policy(app.view_functions["static"])
+
+    assert ask(app, None, "/static/file").status_code == 401
+    assert ask(app, secret_token(issuer), "/static/file").status_code == 404

@@ -92,8 +92,11 @@ def test_the_app_refuses_a_token_of_another_issuer(make_readme: MakeReadme, keyc
     assert ask(make_readme(keycloak), issuer.token(), "/me").status_code == 401
 
 
-def test_its_resources_are_those_of_the_example() -> None:
-    assert json.loads(RESOURCES) == json.loads((ROOT / "example_app/resources.json").read_text(encoding="utf-8"))
+def test_its_resources_are_those_of_the_example_with_an_audience() -> None:
+    provider, introspector, policy = json.loads(RESOURCES)
+    assert introspector["jwt"].pop("aud") == "account"
+    example = json.loads((ROOT / "example_app/resources.json").read_text(encoding="utf-8"))
+    assert [provider, introspector, policy] == example
 
 
 def test_its_guards_hold(make_readme: MakeReadme, keycloak: Issuer) -> None:

@@ -45,6 +45,9 @@ def check_kind(header: Claims, claims: Claims, typ: str | None) -> None:
 def _check_access_token(claims: Claims) -> None:
     if (_text(claims, "typ") or "").lower() in _OTHER_KINDS:
         raise InvalidToken("the claim typ is not the one of an access token")
+    # Cognito signs ID tokens and access tokens with one key; this claim tells them apart.
+    if (_text(claims, "token_use") or "").lower() == "id":
+        raise InvalidToken("the claim token_use is not the one of an access token")
     for name in _OTHER_KINDS_CLAIMS:
         if name in claims:
             raise InvalidToken(f"a token with {name} is not an access token")
@@ -96,6 +99,15 @@ def check_audience(claims: Claims, audiences: Collection[str]) -> None:
     found = _audiences(claims)
     if audiences and not any(audience in audiences for audience in found):
         raise InvalidToken("aud names another audience")
+
+
+def check_stated_audience(claims: Claims, audiences: Collection[str]) -> None:
+    """As :func:`check_audience`, for providers that leave `aud` out; one that is there must fit.
+
+    :raises InvalidToken: the token is for somebody else.
+    """
+    if "aud" in claims:
+        check_audience(claims, audiences)
 
 
 def _audiences(claims: Claims) -> list[str]:

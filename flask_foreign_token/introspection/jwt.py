@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from ..errors import InvalidToken
-from .claims import check_audience, check_client, check_kind, check_times, subject_of
+from .claims import check_audience, check_client, check_kind, check_stated_audience, check_times, subject_of
+from .frozen import freeze
 from .keys import ALGORITHMS, KeySource, VerificationKey, canonical, spellings
 from .parse import CompactJws, Jws, parse
 from .token import Credential, Token, Versioned
@@ -25,6 +26,8 @@ class JwtRules:
     :param typ: the media type that the header must name; `None`: that of an access token, or none.
     :param leeway: seconds by which clocks may differ.
     :param subject_claim: the claim that names the subject, `sub` as a rule.
+    :param cache_ttl: seconds after which a token is verified anew, so that it does not outlive its key.
+    :param stated_audiences: `aud` must name one of them where it is there at all; empty: any.
     """
 
     issuer: str
@@ -34,6 +37,8 @@ class JwtRules:
     typ: str | None
     leeway: float
     subject_claim: str
+    cache_ttl: float = math.inf
+    stated_audiences: frozenset[str] = frozenset()
 
 
 class JwtIntrospector:
@@ -67,15 +72,17 @@ class JwtIntrospector:
             raise InvalidToken("iss is not the issuer")
         key = verified_by(jws, self.keys, self._algorithms)
         check_kind(jws.header, claims, rules.typ)
-        expires_at = check_times(claims, self._clock(), rules.leeway)
+        now = self._clock()
+        expires_at = check_times(claims, now, rules.leeway)
         check_audience(claims, rules.audiences)
+        check_stated_audience(claims, rules.stated_audiences)
         check_client(claims, rules.client_ids)
         return Token(
             issuer=rules.issuer,
             subject=subject_of(claims, rules.subject_claim),
             expires_at=expires_at,
-            usable_until=expires_at + rules.leeway,
-            claims=MappingProxyType(claims),
+            usable_until=min(expires_at + rules.leeway, now + rules.cache_ttl),
+            claims=freeze(claims),
             introspector=self.introspector,
             evidence=key,
         )

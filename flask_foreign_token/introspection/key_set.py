@@ -58,6 +58,11 @@ class KeySet:
         """Whether some key has this `key_id`, be it one that does not serve."""
         return key_id in self._key_ids
 
+    def withdraw_all(self) -> None:
+        """Mark every key."""
+        for key in self.keys.values():
+            key.withdrawn = True
+
     def withdraw(self, successor: KeySet) -> None:
         """Mark every key that `successor` does not hold."""
         for identity, key in self.keys.items():

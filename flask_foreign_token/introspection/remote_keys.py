@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from ..errors import REST, ProviderUnavailable
-from ..http import Http
+from ..http import Answer, Http
 from .key_set import KeySet, SkippedKey, read_key_set
 from .keys import ALGORITHMS, VerificationKey, spellings
 from .token_bucket import TokenBucket
@@ -17,6 +20,11 @@ UNKNOWN_KEY_FETCHES = 4
 """Fetches on account of unknown key ids that may follow each other at once: a rotation needs one."""
 UNKNOWN_KEY_REFILL = 10.0
 """Seconds after which one more is allowed; so many a flood of invented key ids can cost a rotation."""
+PATIENCE = 1.0
+"""Seconds from the begin of a fetch for which tokens under unknown key ids wait for it, each in a thread of the server;
+after it they are refused as if the provider were down, so that a slow provider does not take up every thread."""
+
+log = logging.getLogger(__name__)
 
 _NAMES = frozenset(n for name, spec in ALGORITHMS.items() if spec.key_type != "oct" for n in spellings(name))
 
@@ -89,6 +97,8 @@ class RemoteKeys:
         self._bucket = TokenBucket(UNKNOWN_KEY_FETCHES, UNKNOWN_KEY_REFILL)
         self._fetches_begun = 0
         self._last_answered = 0
+        self._fetching_since: float | None = None
+        self._retired = False
 
     @property
     def state(self) -> KeySourceState:
@@ -117,6 +127,17 @@ class RemoteKeys:
         if key_id is not None and not key_set.lists(key_id):
             key_set = self._look_again(key_id, begun)
         return key_set.find(key_id, algorithm)
+
+    def retire(self) -> None:
+        """Withdraw every key, now and later: nobody watches this source any more, so that what rests on it must fall.
+
+        It waits for nothing.
+        """
+        # In this order, and the reverse in `_fetch`, so that a fetch under way does not slip through.
+        self._retired = True
+        fetched = self._fetched
+        if fetched is not None:
+            fetched.key_set.withdraw_all()
 
     def _in_force(self) -> KeySet:
         fetched = self._serving()
@@ -152,7 +173,7 @@ class RemoteKeys:
             self._lock.release()
 
     def _look_again(self, key_id: str, begun: int) -> KeySet:
-        with self._lock:
+        with self._turn():
             known = self._fetched
             if known is not None and self._needs_no_fetch(known.key_set, key_id, begun):
                 return known.key_set
@@ -161,6 +182,21 @@ class RemoteKeys:
             # first token after it needs.
             self._bucket.take(fetched.at)
             return fetched.key_set
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Hold the lock.
+
+        :raises ProviderUnavailable: another fetch takes longer than :data:`PATIENCE`.
+        """
+        since = self._fetching_since
+        patience = PATIENCE if since is None else max(0.0, since + PATIENCE - time.monotonic())
+        if not self._lock.acquire(timeout=patience):
+            raise ProviderUnavailable(hint="the key set: a fetch is under way and takes long")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _needs_no_fetch(self, key_set: KeySet, key_id: str, begun: int) -> bool:
         if key_set.lists(key_id) or self._last_answered > begun:
@@ -178,21 +214,34 @@ class RemoteKeys:
         if self._failure is not None and self._rests():
             raise ProviderUnavailable(self._failure.description, hint=self._failure.hint)
         self._fetches_begun += 1
+        self._fetching_since = time.monotonic()
         try:
             key_set = self._download()
         except ProviderUnavailable as error:
             self._failure = _Failure(error.description, error.hint, self._clock())
             raise
+        finally:
+            self._fetching_since = None
         previous = self._fetched
         self._fetched = fetched = _Fetched(key_set, self._clock())
         self._failure = None
         self._last_answered = self._fetches_begun
         if previous is not None:
             previous.key_set.withdraw(key_set)
+        if self._retired:
+            key_set.withdraw_all()
         return fetched
 
     def _download(self) -> KeySet:
         answer = self._http.get(self._jwks_uri)
+        try:
+            return self._read(answer)
+        except ProviderUnavailable as useless:
+            # As an exchange it went well, so that nobody has logged it yet.
+            log.warning("%s: %s", urlsplit(self._jwks_uri).hostname, useless.hint)
+            raise
+
+    def _read(self, answer: Answer) -> KeySet:
         if answer.status != 200:
             raise ProviderUnavailable(hint=f"the key set: status {answer.status}")
         known = self._fetched.key_set if self._fetched else None

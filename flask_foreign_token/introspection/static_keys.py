@@ -18,13 +18,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
-from .. import strict_json
 from ..errors import Issue, Rejected
 from .keys import ALGORITHMS, KeyIndex, UnusableKey, VerificationKey, canonical, check_modulus
 
 _PEM_LABEL = re.compile(r"-----BEGIN ([^-]*)-----")
 _PUBLIC_KEY_LABELS = ("PUBLIC KEY", "RSA PUBLIC KEY")
-_KEY_MARKS = ("-----BEGIN ", "---- BEGIN ", "ssh-rsa ", "ssh-dss ", "ssh-ed25519", "ecdsa-sha2-")
+# PEM, SSH2, SSH and JWK. No JSON parser for the last: whatever stands around a key, it is not a secret.
+_KEY_MARK = re.compile(rb'---- ?BEGIN |ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-|"(?:kty|keys)\\?"\s*:')
+_FROM_BASE64URL = bytes.maketrans(b"-_", b"+/")
 _EC_CURVES = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
 _DER_LOADERS: Sequence[Callable[[bytes], object]] = (
     load_der_public_key,
@@ -137,26 +138,26 @@ def _is_symmetric(algorithm: str) -> bool:
 
 
 def _is_key_material(secret: str) -> bool:
-    return any(mark in secret for mark in _KEY_MARKS) or _is_jwk(secret) or _is_der(secret)
-
-
-def _is_jwk(secret: str) -> bool:
-    try:
-        value = strict_json.loads(secret)
-    except ValueError:
-        return False
-    return isinstance(value, dict) and ("kty" in value or "keys" in value)
-
-
-def _is_der(secret: str) -> bool:
-    # Administration consoles show a public key as the inside of a PEM file, which invites pasting it.
+    # Consoles show a public key as the inside of a PEM file, other tools encode it once more: all invite pasting.
     octets = secret.encode(errors="replace")
-    return any(_loads_as_der(form) for form in (octets, _base64_decoded(octets)))
+    return any(map(_is_key, (octets, _base64_decoded(octets), _hex_decoded(octets))))
+
+
+def _is_key(octets: bytes) -> bool:
+    return _KEY_MARK.search(octets) is not None or _loads_as_der(octets)
 
 
 def _base64_decoded(text: bytes) -> bytes:
+    """In either alphabet, with padding or without."""
     try:
-        return base64.b64decode(text)
+        return base64.b64decode(text.translate(_FROM_BASE64URL) + b"==")
+    except ValueError:
+        return b""
+
+
+def _hex_decoded(text: bytes) -> bytes:
+    try:
+        return bytes.fromhex(text.decode("ascii").replace(":", ""))
     except ValueError:
         return b""
 

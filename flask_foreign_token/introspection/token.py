@@ -40,13 +40,14 @@ class Evidence(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a verified credential says. Times are seconds since the epoch; `claims` is read-only.
+    """What a verified credential says. Times are seconds since the epoch; `claims` is read-only at every depth;
+    :func:`~flask_foreign_token.introspection.frozen.thaw` makes a copy of it that can be changed.
 
     :param issuer: `iss`, compared as a string and never called.
     :param subject: the provider's `subject_claim`, `sub` unless it says otherwise.
     :param expires_at: `exp`; may carry a fraction (:rfc:`7519#section-2`).
-    :param usable_until: `expires_at` and the introspector's leeway.
-    :param claims: all of them, as they came.
+    :param usable_until: when it must be verified anew: at `expires_at` and the introspector's leeway, or sooner.
+    :param claims: all of them, as they came; arrays are tuples.
     :param introspector: id and version of the resource that vouched for it.
     :param evidence: the key that verified the signature.
     """
@@ -65,7 +66,7 @@ class Token:
         granted = self.claims.get("scope", self.claims.get("scp"))
         if isinstance(granted, str):
             return frozenset(granted.split())
-        if isinstance(granted, list):
+        if isinstance(granted, list | tuple):
             return frozenset(scope for scope in granted if isinstance(scope, str))
         return frozenset()
 

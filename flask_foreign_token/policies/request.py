@@ -141,19 +141,24 @@ def _remote_addr(view: RequestView) -> object:
 
 def _body(view: RequestView) -> object:
     request = view.request
-    if not request.is_json:
+    if not _has_body(request):
         return _ABSENT
     if view.body_is_unreadable:
         raise UnreadablePart("body")
     # Until the parse has come back: the next policy that asks must not pay for another failure.
     view.body_is_unreadable = True
-    length = request.content_length
-    if length is None or length > MAX_BODY:
+    # The view may read what is no JSON, or is not called so, in a way of its own.
+    if not request.is_json or request.content_length is None or request.content_length > MAX_BODY:
         raise UnreadablePart("body")
     # The very parse that the view gets: werkzeug keeps the one that succeeded.
     body = request.get_json()
     view.body_is_unreadable = False
     return body
+
+
+def _has_body(request: RequestFacts) -> bool:
+    """:rfc:`9112#section-6`"""
+    return bool(request.content_length) or any(name.lower() == "transfer-encoding" for name, _ in request.headers)
 
 
 def _operation(view: RequestView) -> object:

@@ -12,6 +12,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 MASK = "********"
 """What is shown in place of a secret."""
 
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHOWN_CHARACTERS = 64
 
@@ -44,14 +45,16 @@ class Seconds(fields.Integer):
 
 
 class Text(fields.String):
-    """A text of any characters; the empty one too."""
+    """A text of any characters; the empty one too. A variable that is not UTF-8 would put lone surrogates in it."""
 
-    default_error_messages = _reasons(invalid="must be a text")
+    default_error_messages = _reasons(invalid="must be a text", surrogate="must be UTF-8")
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
-        if isinstance(value, str):
-            return value
-        raise self.make_error("invalid")
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        if _SURROGATE.search(value):
+            raise self.make_error("surrogate")
+        return value
 
 
 class Line(Text):

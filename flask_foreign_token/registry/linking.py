@@ -49,7 +49,7 @@ class Linked(NamedTuple):
 class Linker:
     """Links introspectors to their providers and to their keys, for one snapshot.
 
-    :param default_audience: of introspectors that name neither audience nor client.
+    :param default_audience: of introspectors that name no audience.
     :param key_grace: seconds for which keys that are due still serve while their provider is down.
     :param previous: of the snapshot before; what did not change is used again.
     """
@@ -58,7 +58,7 @@ class Linker:
         self, http: Http, *, default_audience: str | None, key_grace: float, previous: Iterable[Linked]
     ) -> None:
         self._http = http
-        self._default_audience = default_audience
+        self._default_audiences = frozenset(() if default_audience is None else (default_audience,))
         self._key_grace = key_grace
         self._known = {linked.introspector.introspector: linked for linked in previous}
         # Keys outlive a change of anything else, so that an edit while the provider is down does not lose them.
@@ -98,7 +98,7 @@ class Linker:
         keys, source = self._keys(part, provider)
         return Linked(
             settings=settings,
-            introspector=JwtIntrospector(versioned, self._rules(settings.jwt, provider), keys),
+            introspector=JwtIntrospector(versioned, self._rules(settings, provider), keys),
             provider=None if provider is None else provider.provider,
             in_force=settings.active and (provider is None or provider.settings.active),
             source=source,
@@ -121,19 +121,28 @@ class Linker:
             )
         return self._sources[source]
 
-    def _rules(self, jwt: JwtSettings, provider: ProviderPart | None) -> JwtRules:
-        audiences = frozenset(jwt.aud)
-        if not audiences and not jwt.client_id and self._default_audience is not None:
-            audiences = frozenset([self._default_audience])
+    def _rules(self, settings: TokenIntrospector, provider: ProviderPart | None) -> JwtRules:
+        jwt = settings.jwt
+        audiences, stated_audiences = self._audiences(jwt)
         return JwtRules(
             issuer=jwt.iss,
             audiences=audiences,
+            stated_audiences=stated_audiences,
             client_ids=frozenset(jwt.client_id),
             algorithms=None if jwt.algorithms is None else frozenset(jwt.algorithms),
             typ=jwt.typ,
             leeway=jwt.leeway,
+            cache_ttl=settings.cache_ttl,
             subject_claim="sub" if provider is None else provider.settings.subject_claim,
         )
+
+    def _audiences(self, jwt: JwtSettings) -> tuple[frozenset[str], frozenset[str]]:
+        """What `aud` must name, and what it must name where it is there at all."""
+        default = self._default_audiences
+        if jwt.aud or not jwt.client_id:
+            return frozenset(jwt.aud) or default, frozenset()
+        # A client id is for providers without `aud`. Where nobody said who we are, there is nothing to compare it with.
+        return frozenset(), default.union(jwt.client_id) if default else default
 
 
 def _source_of(settings: TokenIntrospector, provider: ProviderPart | None) -> RemoteSource:

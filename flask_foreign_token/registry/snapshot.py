@@ -9,6 +9,7 @@ from types import MappingProxyType
 from ..errors import Issue
 from ..http import Http
 from ..introspection.choosing import ByIssuer
+from ..introspection.remote_keys import RemoteKeys
 from ..introspection.token import Versioned
 from ..policies.engine import Policies
 from ..users.provisioning import Provider
@@ -57,7 +58,7 @@ class SnapshotBuilder:
 
     :param http: checks addresses; keys and userinfo are fetched through it once they are needed.
     :param require_audience: whether an introspector that takes tokens meant for anybody is refused.
-    :param default_audience: of introspectors that name neither audience nor client.
+    :param default_audience: of introspectors that name no audience.
     :param key_grace: seconds for which keys that are due still serve while their provider is down.
     """
 
@@ -75,7 +76,8 @@ class SnapshotBuilder:
         An inactive resource is checked too, and only what would hold between active ones is not asked of it.
 
         :param version: of the whole.
-        :param previous: built here before; what became of resources whose version is the same is taken from it.
+        :param previous: built here before and now to be replaced; what became of resources whose version is the same is
+            taken from it, and the fetched keys that are left over are withdrawn.
         :raises Rejected: names every fault.
         """
         faults = Faults()
@@ -90,7 +92,7 @@ class SnapshotBuilder:
         linked = linker.link(parts.values(), held, faults)
         faults.raise_any()
         in_force = [link for link in linked if link.in_force]
-        return RegistrySnapshot(
+        snapshot = RegistrySnapshot(
             version=version,
             resources=MappingProxyType(held),
             introspection=ByIssuer({link.settings.jwt.iss: link.introspector for link in in_force}),
@@ -104,6 +106,9 @@ class SnapshotBuilder:
             parts=MappingProxyType(parts),
             linked=linked,
         )
+        if previous is not None:
+            _retire_sources(previous, snapshot)
+        return snapshot
 
     def _parts(
         self, held: Mapping[Key, Resource], previous: RegistrySnapshot | None, faults: Faults
@@ -118,6 +123,18 @@ class SnapshotBuilder:
             with faults.gathered():
                 parts[key] = self._maker.make(resource)
         return parts
+
+
+def _retire_sources(previous: RegistrySnapshot, current: RegistrySnapshot) -> None:
+    """Withdraw the keys that nobody renews any more.
+
+    Else what they verified would count again once the very same introspector is back, whatever the provider has
+    withdrawn meanwhile.
+    """
+    kept = {link.source for link in current.linked}
+    for link in previous.linked:
+        if link.source not in kept and isinstance(link.introspector.keys, RemoteKeys):
+            link.introspector.keys.retire()
 
 
 def _by_key(resources: Iterable[Resource], faults: Faults) -> dict[Key, Resource]:

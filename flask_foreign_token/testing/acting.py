@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from flask import Flask
 
+from ..introspection.frozen import freeze
 from ..introspection.token import Token, Versioned
 from ..request_state import Identity
 from ..users.provisioning import UserSnapshot
@@ -81,7 +81,7 @@ def _identity(user: UserSnapshot | None, claims: dict[str, object]) -> Identity:
         subject=str(said.get("sub", "")),
         expires_at=expires_at,
         usable_until=expires_at,
-        claims=MappingProxyType(said),
+        claims=freeze(said),
         introspector=Versioned("acting-as", "1"),
         evidence=_Word(),
     )

@@ -10,6 +10,9 @@ from typing import Any, TypeGuard
 CREATED_AT = "https://aidbox.app/ex/createdAt"
 """The extension of ``meta`` that says when a user was made."""
 
+MAX_DEPTH = 30
+"""How deep objects and lists may be nested in what is stored; MariaDB takes 32 for JSON."""
+
 _RESERVED = frozenset({"resourceType", "id", "identifier", "data", "inactive", "meta"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -45,6 +48,15 @@ def to_scim(userinfo: Mapping[str, object], rules: Mapping[str, Sequence[str]]) 
         if userinfo.get(key) is not None:
             _put(attributes, path, userinfo[key])
     return attributes
+
+
+def is_too_deep(value: object, depth: int = MAX_DEPTH) -> bool:
+    """Whether objects and lists in `value`, itself included, are nested more than `depth` deep."""
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return False
+    return depth == 0 or any(is_too_deep(inner, depth - 1) for inner in value)
 
 
 def check_to_scim(rules: Mapping[str, object]) -> list[tuple[str, str]]:

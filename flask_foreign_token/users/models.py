@@ -13,7 +13,7 @@ from sqlalchemy import event
 from sqlalchemy import orm as sa_orm
 
 from ..errors import ConfigError
-from ..tables import exact
+from ..tables import delete_with, exact
 
 _INFO = "foreign_token.models"
 _ACTIVE = "active"
@@ -79,9 +79,10 @@ def _build(db: SQLAlchemy, user_class: type[Any] | None, active_attribute: str |
     _check_attribute(user, active)
     identifier = _identifier_model(base, key)
     identifiers = cast("sa.Table", identifier.__table__)
+    delete_with(key, identifiers.c.user_id)
     if user_class is None:
         return Models(user, identifier, active, (key.table, identifiers))
-    _delete_identifiers_with(user, identifiers)
+    _disown_on_insert(user, identifiers)
     return Models(user, identifier, active, (identifiers,))
 
 
@@ -167,11 +168,15 @@ def _check_attribute(user: type[Any], name: str | None) -> None:
     raise ConfigError(f"active_attribute={name!r}: {user.__name__} has no column or hybrid property of that name")
 
 
-def _delete_identifiers_with(user: type[Any], identifiers: sa.Table) -> None:
-    """Let no identifier outlive its user where SQLite does not enforce foreign keys: integer keys are given again,
-    and the next user would inherit it."""
+def _disown_on_insert(user: type[Any], identifiers: sa.Table) -> None:
+    """Let no new user inherit the identifiers of a deleted one who had the same key.
 
-    @event.listens_for(user, "before_delete", propagate=True)
+    :func:`~..tables.delete_with` leaves none behind; this is for SQLite tables that a migration made, where there is
+    no trigger. Rows that do not come through the mapper are not seen: such tables need ``PRAGMA foreign_keys = ON``,
+    or keys that are not given again.
+    """
+
+    @event.listens_for(user, "after_insert", propagate=True)
     def delete_identifiers(mapper: sa_orm.Mapper[Any], connection: sa.Connection, target: object) -> None:
         if connection.dialect.name == "sqlite":
             key = mapper.primary_key_from_instance(target)[0]

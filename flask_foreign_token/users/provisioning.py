@@ -13,7 +13,7 @@ from ..caching import Cache, SingleFlight
 from ..errors import InsufficientScope, InvalidToken, Misconfigured
 from ..introspection.token import Credential, Token
 from ..transactions import Transactions
-from .mapping import Identifier, to_scim, user_resource
+from .mapping import Identifier, is_too_deep, to_scim, user_resource
 from .store import StoredUser, UserStore, identifier_id
 from .userinfo import UserinfoSource
 
@@ -47,11 +47,13 @@ class UserSnapshot:
 
     :param key: the value of the primary key in the app's model.
     :param resource: the User resource that policies see; not to be changed.
+    :param identifier: the :func:`~.store.identifier_id` by which the user was found; none if by the key.
     """
 
     key: Any
     resource: Mapping[str, object] = field(repr=False)
     active: bool
+    identifier: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +116,15 @@ class Users:
         self._known: Cache[_Known] = Cache(size, clock)
         self._unknown: Cache[bool] = Cache(size, clock)
         self._flights: SingleFlight[_Known | None] = SingleFlight()
-        self._forgotten = 0
+        # Another object after every call to forget.
+        self._era = object()
 
     def find_or_create(self, token: Token, provider: Provider, credential: Credential) -> UserSnapshot | None:
         """The user whom (`provider.system`, `token.subject`) names; none if there is none and none is to be made.
 
         :param credential: what `token` was verified from; userinfo may be asked with it.
-        :raises InvalidToken: the user is inactive, the identifier is another issuer's, the subject cannot be one, or
-            userinfo refuses the token.
+        :raises InvalidToken: the user is inactive, the identifier is another issuer's, the subject cannot be one,
+            userinfo refuses the token, or it is nested deeper than :data:`~.mapping.MAX_DEPTH`.
         :raises InsufficientScope: userinfo wants ``openid``.
         :raises ProviderUnavailable: userinfo cannot be had; nothing was stored.
         :raises DatabaseUnavailable: the database cannot be read or written.
@@ -153,47 +156,52 @@ class Users:
 
         :param key: the primary key, or its text.
         """
-        self._forgotten += 1
+        self._era = object()
         self._known.drop_where(lambda known: str(known.user.key) == str(key))
         self._unknown.clear()
 
     def forget_all(self) -> None:
         """Look every user up again at their next request."""
-        self._forgotten += 1
+        self._era = object()
         self._known.clear()
         self._unknown.clear()
 
     def _look_up(self, look_up: _LookUp) -> _Known | None:
-        """One of those who look up a subject at the same time does so for all."""
+        """One of those who look up a subject at the same time does so for all.
+
+        Whoever comes after something was forgotten does not join those who came before it.
+        """
+        flight = (look_up.key, self._era)
         try:
-            known = self._flights.do(look_up.key, lambda: self._find(look_up))
+            known = self._flights.do(flight, lambda: self._find(look_up))
         except (InvalidToken, InsufficientScope):
             if look_up.led:
                 raise
             # Userinfo refused the token of the one who did; that says nothing of this one.
-            known = self._flights.do((look_up.key, look_up.credential), lambda: self._find(look_up))
+            known = self._flights.do((*flight, look_up.credential), lambda: self._find(look_up))
         if look_up.created is not None:
             self._on_created(look_up.created)
         return known
 
     def _find(self, look_up: _LookUp) -> _Known | None:
         look_up.led = True
-        forgotten = self._forgotten
+        era = self._era
         # Another may have finished between the miss and now.
         known = self._known.get(look_up.key)
         if known is not None:
             return known
         found = self._store.find(look_up.key.identifier)
         if found is not None and found.user is not None:
-            known = _Known(found.issuer, _snapshot(found.user))
+            known = _Known(found.issuer, _snapshot(found.user, look_up.key.identifier))
         elif self._creates(look_up.provider):
             known = self._create(look_up, orphan=found is not None)
         else:
             self._unknown.put(look_up.key, True, self._clock() + min(self._ttl, UNKNOWN_TTL))
             return None
-        self._known.put(look_up.key, known, self._clock() + self._ttl)
-        if self._forgotten != forgotten:
-            # What was read may be older than what was forgotten meanwhile.
+        # What was read may be older than what was forgotten meanwhile, before it was put here or after that.
+        if self._era is era:
+            self._known.put(look_up.key, known, self._clock() + self._ttl)
+        if self._era is not era:
             self._known.drop(look_up.key)
         return known
 
@@ -204,13 +212,16 @@ class Users:
         token, provider = look_up.token, look_up.provider
         # Asked before the transaction begins, so that a slow provider holds no lock.
         userinfo = provider.userinfo.userinfo(token, look_up.credential)
+        attributes = to_scim(userinfo, provider.to_scim)
+        if is_too_deep(userinfo) or is_too_deep(attributes):
+            raise InvalidToken("userinfo is nested too deeply")
         now = self._clock()
         identifier = Identifier(
             system=provider.system,
             value=token.subject,
             issuer=token.issuer,
             data=dict(userinfo),
-            attributes=to_scim(userinfo, provider.to_scim),
+            attributes=attributes,
             inactive=False,
             version=1,
             created_at=now,
@@ -222,7 +233,7 @@ class Users:
             user = None
         if user is None:
             return self._winner(look_up)
-        look_up.created = _snapshot(user)
+        look_up.created = _snapshot(user, look_up.key.identifier)
         return _Known(token.issuer, look_up.created)
 
     def _winner(self, look_up: _LookUp) -> _Known:
@@ -232,8 +243,9 @@ class Users:
             raise Misconfigured(
                 hint=f"{self._model_name} refuses a row that sets nothing but its key; give its columns defaults"
             )
-        return _Known(found.issuer, _snapshot(found.user))
+        return _Known(found.issuer, _snapshot(found.user, look_up.key.identifier))
 
 
-def _snapshot(user: StoredUser) -> UserSnapshot:
-    return UserSnapshot(user.key, user_resource(user.key, user.identifiers, active=user.active), user.active)
+def _snapshot(user: StoredUser, identifier: str | None = None) -> UserSnapshot:
+    resource = user_resource(user.key, user.identifiers, active=user.active)
+    return UserSnapshot(user.key, resource, user.active, identifier)

@@ -15,6 +15,7 @@ from .mapping import Identifier
 
 if TYPE_CHECKING:
     from .models import Models
+    from .provisioning import UserSnapshot
 
 _FIELDS = tuple(field.name for field in fields(Identifier))
 
@@ -48,6 +49,20 @@ class FoundUser:
 def identifier_id(system: str, value: str) -> str:
     """The key of a row of ``foreign_token_identifier``: equal only if both texts are, byte by byte."""
     return hashlib.sha256(f"{system}\0{value}".encode()).hexdigest()
+
+
+def owned_row(models: Models, snapshot: UserSnapshot) -> sa.Select[Any]:
+    """Selects the row of `snapshot` and whether it is active, if its key still is that of the identifier's user.
+
+    Keys of deleted users may be given again; what was found by an identifier must not become somebody else. The second
+    column is what the database says, whatever the session remembers of the row.
+    """
+    statement = sa.select(models.user, _active(models)).where(models.key == snapshot.key)
+    if snapshot.identifier is None:
+        return statement
+    table: sa.Table = models.identifier.__table__
+    owned = sa.and_(table.c.id == snapshot.identifier, ~table.c.inactive)
+    return statement.join(table, table.c.user_id == models.key).where(owned)
 
 
 class UserStore:
@@ -130,11 +145,13 @@ def _statement_to_get(models: Models, table: sa.Table) -> sa.Select[Any]:
 
 
 def _statement(models: Models, table: sa.Table, *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    active = sa.literal(True) if models.active_attribute is None else getattr(models.user, models.active_attribute)
     columns = [table.c[name] for name in _FIELDS]
-    return sa.select(models.key.label("key"), active.label("active"), *columns, *more).order_by(
-        table.c.created_at, table.c.id
-    )
+    return sa.select(models.key.label("key"), _active(models), *columns, *more).order_by(table.c.created_at, table.c.id)
+
+
+def _active(models: Models) -> sa.ColumnElement[Any]:
+    active = sa.literal(True) if models.active_attribute is None else getattr(models.user, models.active_attribute)
+    return active.label("active")
 
 
 def _values(identifier: Identifier) -> dict[str, object]:

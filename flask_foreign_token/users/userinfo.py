@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from http import HTTPStatus
 from typing import Protocol
+from urllib.parse import urlsplit
 
-from ..errors import REST, InsufficientScope, InvalidToken, ProviderUnavailable
+from ..caching import Rest
+from ..errors import REST, InsufficientScope, InvalidToken, ProviderUnavailable, Refusal
 from ..http import Answer, Http
+from ..introspection.frozen import thaw
 from ..introspection.token import Credential, Token
+
+REFUSED = 1000
+"""Tokens of which a userinfo endpoint remembers that they were refused."""
+
+log = logging.getLogger(__name__)
 
 
 class UserinfoSource(Protocol):
@@ -29,15 +39,16 @@ class TokenClaims:
     """The token's own claims."""
 
     def userinfo(self, token: Token, credential: Credential) -> Mapping[str, object]:
-        """The claims of `token`, as they came."""
-        return token.claims
+        """A copy of the claims of `token`, as they came, which can be changed and stored."""
+        return thaw(token.claims)
 
 
 class UserinfoEndpoint:
     """The userinfo endpoint of a provider (OpenID Connect Core 1.0 section 5.3).
 
     While it is down it is asked once in :data:`~flask_foreign_token.errors.REST` seconds. A status that may be due to
-    the one token does not count as down, lest that token keep everybody else out.
+    the one token does not count as down, lest that token keep everybody else out; for as long, only that token is not
+    tried again.
 
     :param prefix: the word before the token in ``Authorization``.
     :param clock: seconds since the epoch.
@@ -49,17 +60,28 @@ class UserinfoEndpoint:
         self._prefix = prefix
         self._clock = clock
         self._rests_until = 0.0
+        self._refused = Rest(REST, REFUSED, clock)
 
     def userinfo(self, token: Token, credential: Credential) -> Mapping[str, object]:
         """What the endpoint answers to the token; see :meth:`UserinfoSource.userinfo`."""
         subject = token.claims.get("sub")
         if not isinstance(subject, str):
             raise InvalidToken("the token has no sub, which that of userinfo must equal")
-        claims = self._claims(self._ask(credential))
+        claims = self._claims(credential)
         # OpenID Connect Core 1.0 section 5.3.2: what is said of another subject must not be used.
         if claims.get("sub") != subject:
             raise InvalidToken("userinfo names another subject")
         return claims
+
+    def _claims(self, credential: Credential) -> Mapping[str, object]:
+        asked_with = sha256(credential.token.encode()).digest()
+        self._refused.raise_if_resting(asked_with)
+        answer = self._ask(credential)
+        if isinstance(answer.json, dict):
+            return answer.json
+        refusal = self._refusal(answer)
+        self._refused.note(asked_with, refusal)
+        raise refusal
 
     def _ask(self, credential: Credential) -> Answer:
         if self._clock() < self._rests_until:
@@ -70,16 +92,16 @@ class UserinfoEndpoint:
             self._rest()
             raise
 
-    def _claims(self, answer: Answer) -> Mapping[str, object]:
+    def _refusal(self, answer: Answer) -> Refusal:
         if answer.status == HTTPStatus.UNAUTHORIZED:
-            raise InvalidToken("the provider does not take the token")
+            return InvalidToken("the provider does not take the token")
         if answer.status == HTTPStatus.FORBIDDEN:
-            raise InsufficientScope("openid")
-        if isinstance(answer.json, dict):
-            return answer.json
+            return InsufficientScope("openid")
         if answer.status < HTTPStatus.BAD_REQUEST or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             self._rest()
-        raise ProviderUnavailable(hint=f"userinfo: no object, status {answer.status}")
+        reason = f"userinfo: no object, status {answer.status}"
+        log.warning("%s: %s", urlsplit(self._url).hostname, reason)
+        return ProviderUnavailable(hint=reason)
 
     def _rest(self) -> None:
         self._rests_until = self._clock() + REST

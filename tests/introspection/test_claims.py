@@ -12,6 +12,7 @@ from flask_foreign_token.introspection.claims import (
     check_audience,
     check_client,
     check_kind,
+    check_stated_audience,
     check_times,
     subject_of,
 )
@@ -101,6 +102,17 @@ def test_an_audience_that_is_not_ours_is_refused(audience: object) -> None:
 @pytest.mark.parametrize("audience", ["anybody", ["anybody"], None])
 def test_without_an_audience_of_ours_any_passes(audience: object) -> None:
     check_audience(claims(aud=audience), frozenset())
+
+
+@pytest.mark.parametrize("audience", [AUDIENCE, ["account", AUDIENCE], None])
+def test_an_audience_that_is_ours_or_left_out_passes(audience: object) -> None:
+    check_stated_audience(claims(aud=audience), {AUDIENCE})
+
+
+@pytest.mark.parametrize("audience", ["account", ["account"], ""])
+def test_an_audience_that_is_stated_must_be_ours(audience: object) -> None:
+    with pytest.raises(InvalidToken, match="aud names another audience"):
+        check_stated_audience(claims(aud=audience), {AUDIENCE})
 
 
 @pytest.mark.parametrize(
@@ -220,6 +232,8 @@ OTHER_KINDS = [
     {"typ": "Offline"},
     {"typ": "Logout"},
     {"typ": "refresh"},
+    {"token_use": "id"},
+    {"token_use": "ID"},
     {"at_hash": "MTIzNDU2Nzg5MDEyMzQ1Ng"},
     {"c_hash": "MTIzNDU2Nzg5MDEyMzQ1Ng"},
     {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}},
@@ -239,7 +253,9 @@ def test_a_token_for_another_purpose_passes_where_its_typ_is_asked_for(changes: 
     check_kind(header(typ="logout+jwt"), claims(**changes), "logout+jwt")
 
 
-@pytest.mark.parametrize("changes", [{"typ": None}, {"typ": "Bearer"}, {"token_type": "Bearer"}, {"nonce": "n"}])
+@pytest.mark.parametrize(
+    "changes", [{"typ": None}, {"typ": "Bearer"}, {"token_type": "Bearer"}, {"token_use": "access"}, {"nonce": "n"}]
+)
 def test_what_access_tokens_also_say_passes(changes: dict[str, object]) -> None:
     check_kind(header(), claims(**changes), None)
 
@@ -261,7 +277,7 @@ def test_a_token_that_is_bound_to_a_key_is_refused(changes: dict[str, object], w
         check_kind(header(), claims(**changes), wanted)
 
 
-@pytest.mark.parametrize("name", ["typ", "token_type"])
+@pytest.mark.parametrize("name", ["typ", "token_type", "token_use"])
 @pytest.mark.parametrize("value", [["ID"], {"ID": 1}, 1, True])
 def test_a_kind_of_the_wrong_type_is_refused(name: str, value: object) -> None:
     with pytest.raises(InvalidToken, match=f"{name} is not a text"):

@@ -50,11 +50,25 @@ def test_a_good_token_is_verified(algorithm: str) -> None:
     assert [token.evidence] == PUBLISHED.find(algorithm, algorithm)
 
 
+def test_a_token_is_to_be_verified_anew_when_its_keys_are_due() -> None:
+    assert introspect(sign(), cache_ttl=60).usable_until == NOW + 60
+    assert introspect(sign(), cache_ttl=3600).usable_until == NOW + 330
+
+
 def test_the_claims_are_read_only() -> None:
     token = introspect(sign())
 
     with pytest.raises(TypeError):
         token.claims["sub"] = "bert"
+
+
+def test_the_claims_are_read_only_at_every_depth() -> None:
+    token = introspect(sign(body=claims(realm_access={"roles": ["user"]})))
+    access: Any = token.claims["realm_access"]
+
+    with pytest.raises(TypeError):
+        access["roles"] = ["admin"]
+    assert access["roles"] == ("user",)
 
 
 def test_a_token_under_the_new_name_of_eddsa_is_verified() -> None:
@@ -85,6 +99,8 @@ def test_a_shared_secret_verifies() -> None:
         ({"audiences": frozenset()}, {"aud": None}),
         ({"audiences": frozenset(), "client_ids": frozenset(["app"])}, {"aud": None}),
         ({"client_ids": frozenset(["app"])}, {}),
+        ({"audiences": frozenset(), "stated_audiences": frozenset([AUDIENCE, "app"])}, {"aud": None}),
+        ({"audiences": frozenset(), "stated_audiences": frozenset([AUDIENCE, "app"])}, {"aud": ["x", "app"]}),
         ({"subject_claim": "oid"}, {"oid": "anna", "sub": None}),
         ({"leeway": 0.0}, {}),
     ],
@@ -110,6 +126,9 @@ def test_a_token_that_the_rules_allow_is_verified(rules: dict[str, Any], changes
         ({}, {"aud": "account"}, "aud names another audience"),
         ({}, {"aud": None}, "aud names another audience"),
         ({"audiences": frozenset()}, {"aud": {}}, "aud is neither"),
+        ({"audiences": frozenset(), "stated_audiences": frozenset(["app"])}, {}, "aud names another audience"),
+        ({"audiences": frozenset(), "stated_audiences": frozenset(["app"])}, {"aud": []}, "aud is neither"),
+        ({}, {"token_use": "id"}, "the claim token_use"),
         ({"client_ids": frozenset(["other"])}, {}, "another client"),
         ({"client_ids": frozenset(["app"])}, {"aud": "account"}, "aud names another audience"),
         ({}, {"sub": ""}, "the subject is empty"),

@@ -137,3 +137,41 @@ def test_a_flood_does_not_turn_an_outage_into_wrong_tokens(provider: Provider, h
 
     with pytest.raises(ProviderUnavailable):
         keys.find("second", "RS256")
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged, apart from what the test's own server says."""
+    return [record.getMessage() for record in caplog.records if record.name.startswith("flask_foreign_token")]
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "reason"),
+    [({"status": 404}, "the key set: status 404"), ({"body": {"error": "no"}}, "the key set: not a JWK Set")],
+)
+def test_an_answer_without_keys_is_logged_once_and_by_its_host_alone(
+    provider: Provider, keys: RemoteKeys, caplog: pytest.LogCaptureFixture, spoilt: dict[str, object], reason: str
+) -> None:
+    vars(provider).update(spoilt)
+
+    for _ in range(3):
+        with pytest.raises(ProviderUnavailable):
+            keys.find("first", "RS256")
+
+    assert said(caplog) == [f"127.0.0.1: {reason}"]
+
+
+def test_a_provider_that_is_down_is_logged_once(
+    provider: Provider, keys: RemoteKeys, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider.go_down()
+
+    with pytest.raises(ProviderUnavailable):
+        keys.find("first", "RS256")
+
+    assert said(caplog) == ["127.0.0.1: status 503"]
+
+
+def test_a_good_answer_is_not_logged(keys: RemoteKeys, caplog: pytest.LogCaptureFixture) -> None:
+    keys.find("first", "RS256")
+
+    assert said(caplog) == []

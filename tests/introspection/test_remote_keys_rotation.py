@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import pytest
 
-from flask_foreign_token.errors import InvalidToken
+from flask_foreign_token.errors import InvalidToken, ProviderUnavailable
+from flask_foreign_token.introspection import remote_keys
 from flask_foreign_token.introspection.jwt import JwtIntrospector
 from flask_foreign_token.introspection.remote_keys import UNKNOWN_KEY_FETCHES, UNKNOWN_KEY_REFILL, RemoteKeys
 from flask_foreign_token.introspection.token import Credential
@@ -148,3 +150,63 @@ def test_an_attack_on_a_cold_source_fetches_nothing(provider: Provider, keys: Re
                 introspector.introspect(Credential("bearer", token))
 
     assert provider.requests == 0
+
+
+def test_a_slow_provider_does_not_hold_those_with_unknown_key_ids(
+    provider: Provider, keys: RemoteKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_keys, "PATIENCE", 0.05)
+    keys.find("first", "RS256")
+    provider.asked.acquire()
+    provider.serve(jwk("RS256", "first"), jwk("RS256", "second", "other"))
+    provider.hold()
+    with ThreadPoolExecutor(1) as pool:
+        fetching = pool.submit(keys.find, "second", "RS256")
+        provider.asked.acquire()
+
+        refused = at_once(8, lambda number: keys.find(f"invented {number}", "RS256"))
+        known = at_once(8, lambda _number: len(keys.find("first", "RS256")))
+
+        assert not fetching.done()
+        provider.release()
+
+    assert refused == [ProviderUnavailable] * 8
+    assert known == [1] * 8
+    assert len(fetching.result()) == 1
+    assert provider.requests == 2
+
+
+def test_who_waits_for_a_fetch_that_comes_soon_finds_the_key(provider: Provider, keys: RemoteKeys) -> None:
+    keys.find("first", "RS256")
+    provider.asked.acquire()
+    provider.serve(jwk("RS256", "second", "other"))
+    provider.hold()
+    with ThreadPoolExecutor(2) as pool:
+        fetching = pool.submit(keys.find, "second", "RS256")
+        provider.asked.acquire()
+        waiting = pool.submit(keys.find, "second", "RS256")
+        provider.release()
+
+    assert len(fetching.result()) == len(waiting.result()) == 1
+
+
+def test_a_source_that_is_retired_withdraws_its_keys(provider: Provider, keys: RemoteKeys) -> None:
+    (first,) = keys.find("first", "RS256")
+    assert not first.withdrawn
+
+    keys.retire()
+
+    assert first.withdrawn
+
+
+def test_a_fetch_that_ends_after_its_source_was_retired_brings_withdrawn_keys(
+    provider: Provider, keys: RemoteKeys
+) -> None:
+    provider.hold()
+    with ThreadPoolExecutor(1) as pool:
+        fetching = pool.submit(keys.find, "first", "RS256")
+        provider.asked.acquire()
+        keys.retire()
+        provider.release()
+
+    assert [key.withdrawn for key in fetching.result()] == [True]

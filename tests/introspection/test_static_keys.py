@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping
 
@@ -127,6 +128,30 @@ KEY_TEXTS = {
 }
 
 
+PUBLIC_JWK = KEY_TEXTS["JWK"]
+PUBLIC_DER = der_of(RSA_PRIVATE)
+PUBLIC_PKCS1 = RSA_PRIVATE.public_key().public_bytes(Encoding.DER, PublicFormat.PKCS1)
+KEY_TEXTS |= {
+    "PEM in one line": pem("RS256").replace("\n", "\\n"),
+    "public DER in base64url": base64.urlsafe_b64encode(PUBLIC_DER).decode().rstrip("="),
+    "public DER in base64 without padding": base64.b64encode(PUBLIC_DER).decode().rstrip("="),
+    "public DER in base64 in lines": base64.encodebytes(PUBLIC_DER).decode(),
+    "public PKCS #1 in base64": base64.b64encode(PUBLIC_PKCS1).decode(),
+    "public DER in hexadecimal": PUBLIC_DER.hex(),
+    "public DER in hexadecimal with colons": PUBLIC_DER.hex(":").upper(),
+    "PEM in base64": base64.b64encode(pem("RS256").encode()).decode(),
+    "JWK in base64": base64.b64encode(PUBLIC_JWK.encode()).decode(),
+    "JWK in base64url": base64.urlsafe_b64encode(PUBLIC_JWK.encode()).decode().rstrip("="),
+    "JWK in hexadecimal": PUBLIC_JWK.encode().hex(),
+    "JWK in a list": f"[{PUBLIC_JWK}]",
+    "JWK within an object": f'{{"key": {PUBLIC_JWK}}}',
+    "JWK as a text in JSON": json.dumps(PUBLIC_JWK),
+    "JWK after a byte order mark": f"\ufeff{PUBLIC_JWK}",
+    "JWK with a member twice": PUBLIC_JWK[:-1] + ', "kty": "RSA"}',
+    "SSH without its first word": KEY_TEXTS["SSH"].split()[1],
+}
+
+
 @pytest.mark.parametrize("name", KEY_TEXTS)
 def test_the_text_of_a_key_is_no_secret(name: str) -> None:
     with pytest.raises(Rejected) as rejected:
@@ -145,7 +170,18 @@ def test_a_public_key_in_der_is_no_secret() -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", [SECRET, "[1, 2, 3]" * 8, '{"not": "a key"}' * 4, '{"a": "JSON object, and not a key"}', "A" * 64]
+    "secret",
+    [
+        SECRET,
+        "[1, 2, 3]" * 8,
+        '{"not": "a key"}' * 4,
+        '{"a": "JSON object, and not a key"}',
+        "A" * 64,
+        hashlib.sha512(b"a secret").hexdigest(),
+        base64.b64encode(hashlib.sha512(b"a secret").digest()).decode(),
+        base64.urlsafe_b64encode(hashlib.sha512(b"another").digest()).decode(),
+        "[" * 100_000,
+    ],
 )
 def test_an_odd_secret_is_one(secret: str) -> None:
     assert StaticKeys.from_secret(secret, None).find(None, "HS256")

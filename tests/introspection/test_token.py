@@ -25,6 +25,7 @@ def token(**claims: object) -> Token:
         ({"scope": ""}, set()),
         ({"scope": "openid  patient.read"}, {"openid", "patient.read"}),
         ({"scope": ["openid", "patient.read", 7]}, {"openid", "patient.read"}),
+        ({"scope": ("openid", "patient.read", 7)}, {"openid", "patient.read"}),
         ({"scp": "patient.read"}, {"patient.read"}),
         ({"scp": ["patient.read"]}, {"patient.read"}),
         ({"scope": "openid", "scp": "patient.read"}, {"openid"}),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -19,6 +20,9 @@ from flask_foreign_token.registry.resources import Resource, identify, version_o
 from flask_foreign_token.registry.snapshot import RegistrySnapshot, SnapshotBuilder
 from flask_foreign_token.users.userinfo import TokenClaims, UserinfoEndpoint
 
+from ..introspection.provider import Provider as KeyServer
+from ..introspection.provider import running
+from ..introspection.signing import jwk
 from .test_resources import INTROSPECTOR, POLICY, PROVIDER
 
 SECRET = "a secret of more than thirty-two octets"
@@ -26,9 +30,9 @@ ISSUER = "https://idp.example"
 HTTP = Http(allow_http_hosts=("localhost", "keycloak"))
 
 
-def builder(**settings: Any) -> SnapshotBuilder:
+def builder(http: Http = HTTP, **settings: Any) -> SnapshotBuilder:
     defaults = {"require_audience": True, "default_audience": "api", "key_grace": 3600.0}
-    return SnapshotBuilder(HTTP, **(defaults | settings))
+    return SnapshotBuilder(http, **(defaults | settings))
 
 
 BUILDER = builder()
@@ -70,6 +74,7 @@ def policy(id_: str = "p", **attributes: object) -> dict[str, object]:
 
 def token(snapshot: RegistrySnapshot, iss: str = ISSUER, **claims: object) -> Token:
     claims = {"iss": iss, "sub": "jane", "aud": "api", "exp": int(time.time()) + 60, **claims}
+    claims = {name: value for name, value in claims.items() if value is not None}
     text = jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(SECRET))
     return snapshot.introspection.introspect(Credential("bearer", text))
 
@@ -184,12 +189,36 @@ def test_an_audience_of_its_own_replaces_the_default_one() -> None:
         token(snapshot, aud="api")
 
 
-def test_a_client_id_replaces_the_audience() -> None:
+@pytest.mark.parametrize("aud", [None, "api", "app", ["other", "api"]])
+def test_a_client_id_stands_in_for_an_audience_that_is_left_out(aud: object) -> None:
     snapshot = built(introspector(jwt={"iss": ISSUER, "secret": SECRET, "client_id": "app"}))
 
-    assert token(snapshot, aud="whatever", client_id="app")
+    assert token(snapshot, aud=aud, client_id="app")
     with pytest.raises(InvalidToken, match="client"):
-        token(snapshot, client_id="other")
+        token(snapshot, aud=aud, client_id="other")
+
+
+@pytest.mark.parametrize("aud", ["other", ["other"], ""])
+def test_beside_a_client_id_an_audience_that_is_stated_must_be_ours(aud: object) -> None:
+    snapshot = built(introspector(jwt={"iss": ISSUER, "secret": SECRET, "client_id": "app"}))
+
+    with pytest.raises(InvalidToken, match="aud"):
+        token(snapshot, aud=aud, client_id="app")
+
+
+def test_a_client_id_replaces_the_audience_where_there_is_no_default_one() -> None:
+    jwt = {"iss": ISSUER, "secret": SECRET, "client_id": "app"}
+
+    assert token(built(introspector(jwt=jwt), by=builder(default_audience=None)), aud="whatever", client_id="app")
+
+
+def test_an_audience_of_its_own_is_needed_beside_a_client_id_too() -> None:
+    snapshot = built(introspector(jwt={"iss": ISSUER, "secret": SECRET, "client_id": "app", "aud": "a"}))
+
+    assert token(snapshot, aud="a", client_id="app")
+    for aud in ("api", "app", None):
+        with pytest.raises(InvalidToken, match="aud"):
+            token(snapshot, aud=aud, client_id="app")
 
 
 @pytest.mark.parametrize("active", [True, False])
@@ -438,6 +467,35 @@ def test_an_edit_does_not_lose_keys_that_were_fetched() -> None:
     assert linked(after).introspector.keys is linked(before).introspector.keys
     assert linked(elsewhere).introspector.keys is not linked(before).introspector.keys
     assert linked(sooner).introspector.keys is not linked(before).introspector.keys
+
+
+def test_keys_of_a_source_that_is_gone_are_withdrawn_and_begin_anew_when_it_is_back() -> None:
+    with closing(Http()) as http, running(KeyServer(jwk("RS256", "first"))) as server:
+        by = builder(http)
+        body = introspector(jwt={"iss": ISSUER}, jwks_uri=server.url)
+        before = built(body, by=by)
+        (key,) = linked(before).introspector.keys.find("first", "RS256")
+
+        without = built(policy(), previous=before, by=by)
+        assert key.withdrawn
+        again = built(body, policy(), previous=without, by=by)
+
+        assert linked(again).introspector.keys is not linked(before).introspector.keys
+        (new,) = linked(again).introspector.keys.find("first", "RS256")
+        assert not new.withdrawn
+
+
+def test_keys_of_a_source_that_stays_are_not_withdrawn() -> None:
+    with closing(Http()) as http, running(KeyServer(jwk("RS256", "first"))) as server:
+        by = builder(http)
+        before = built(introspector(jwt={"iss": ISSUER}, jwks_uri=server.url), by=by)
+        (key,) = linked(before).introspector.keys.find("first", "RS256")
+
+        built(introspector("j", jwt={"iss": ISSUER}, jwks_uri=server.url), policy(), previous=before, by=by)
+        with pytest.raises(Rejected):
+            built(policy(engine="none"), previous=before, by=by)
+
+        assert not key.withdrawn
 
 
 def test_the_snapshot_before_stays_as_it_was() -> None:

@@ -136,6 +136,42 @@ def test_deleting_a_user_of_ours_deletes_the_identifiers(db: SQLAlchemy) -> None
         assert db.session.scalars(sa.select(models.identifier)).all() == []
 
 
+@pytest.mark.parametrize("ours_first", [True, False])
+def test_a_key_that_is_given_again_brings_no_identifiers_of_its_last_owner(ours_first: bool) -> None:
+    db = SQLAlchemy()
+    person = a_person(db)
+    models = models_for(db, person, None)
+    app = an_app(db)
+    with app.app_context():
+        db.drop_all()
+        tables = [models.identifier.__table__, person.__table__]
+        for table in tables if ours_first else reversed(tables):
+            table.create(db.engine)
+        db.session.add_all([person(id=1), an_identifier(models, 1)])
+        db.session.commit()
+
+        db.session.execute(sa.delete(person))
+        db.session.execute(sa.insert(person).values(id=1))
+
+        assert db.session.scalars(sa.select(models.identifier)).all() == []
+
+
+def test_a_key_that_is_given_again_brings_none_in_tables_that_a_migration_made() -> None:
+    db = SQLAlchemy()
+    person = a_person(db)
+    models = models_for(db, person, None)
+    with an_app(db).app_context():
+        db.session.execute(sa.text("DROP TRIGGER tr_foreign_token_identifier_user_id"))
+        db.session.add_all([person(id=1), an_identifier(models, 1)])
+        db.session.commit()
+
+        db.session.execute(sa.delete(person))
+        db.session.add(person(id=1))
+        db.session.commit()
+
+        assert db.session.scalars(sa.select(models.identifier)).all() == []
+
+
 def test_models_of_the_app_relate_to_ours_by_name() -> None:
     db = SQLAlchemy()
     models = models_for(db, None, None)

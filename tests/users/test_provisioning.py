@@ -21,6 +21,7 @@ from flask_foreign_token.errors import (
 )
 from flask_foreign_token.introspection.token import Credential, Token
 from flask_foreign_token.users.provisioning import UNKNOWN_TTL, UserSnapshot
+from flask_foreign_token.users.store import identifier_id
 from flask_foreign_token.users.userinfo import TokenClaims
 
 from .conftest import (
@@ -94,6 +95,7 @@ def test_an_unknown_subject_becomes_a_user_in_a_select_and_two_inserts(world: Wo
             },
         },
         active=True,
+        identifier=identifier_id("keycloak", "74ae9aaf"),
     )
 
 
@@ -414,10 +416,25 @@ def test_rows_that_the_app_has_pending_stay_pending(memory: World) -> None:
         assert session.get(model, "pending") is None
 
 
+def delete_users_of_migrated_tables(world: World) -> None:
+    """A migration makes no triggers, and SQLite does not cascade by itself."""
+    with world.transactions.writing() as connection:
+        connection.exec_driver_sql("DROP TRIGGER tr_foreign_token_identifier_user_id")
+        connection.execute(sa.delete(world.models.user.__table__))
+
+
+def test_a_user_who_is_deleted_takes_the_identifiers_along_however_it_is_done(world: World) -> None:
+    world.users().find_or_create(a_token(), a_provider(Says()), a_credential())
+
+    with world.transactions.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM foreign_token_user")
+
+    assert world.population == (0, 0)
+
+
 def test_an_identifier_that_outlived_its_user_gets_a_new_one(world: World) -> None:
     gone = world.users().find_or_create(a_token(), a_provider(Says()), a_credential())
-    with world.transactions.writing() as connection:
-        connection.execute(sa.delete(world.models.user.__table__))
+    delete_users_of_migrated_tables(world)
     assert world.population == (0, 1)
 
     user = world.users().find_or_create(a_token(), a_provider(Says()), a_credential())
@@ -428,16 +445,14 @@ def test_an_identifier_that_outlived_its_user_gets_a_new_one(world: World) -> No
 
 def test_an_identifier_that_outlived_its_user_names_nobody_where_none_are_made(world: World) -> None:
     world.users().find_or_create(a_token(), a_provider(Says()), a_credential())
-    with world.transactions.writing() as connection:
-        connection.execute(sa.delete(world.models.user.__table__))
+    delete_users_of_migrated_tables(world)
 
     assert world.users(create_user=False).find_or_create(a_token(), a_provider(Says()), a_credential()) is None
 
 
 def test_processes_that_race_for_an_orphaned_identifier_make_one_user(world: World) -> None:
     world.users().find_or_create(a_token(), a_provider(Says()), a_credential())
-    with world.transactions.writing() as connection:
-        connection.execute(sa.delete(world.models.user.__table__))
+    delete_users_of_migrated_tables(world)
     processes = [world.users() for _ in range(4)]
     provider = a_provider(Together(4))
 

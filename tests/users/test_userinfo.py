@@ -3,12 +3,16 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
 from flask_foreign_token.errors import REST, InsufficientScope, InvalidToken, ProviderUnavailable, Refusal
 from flask_foreign_token.http import Http
+from flask_foreign_token.introspection.frozen import freeze
 from flask_foreign_token.users.userinfo import TokenClaims, UserinfoEndpoint
 
 from .conftest import Clock, a_credential, a_token
@@ -78,6 +82,16 @@ def test_the_claims_of_the_token_are_taken_as_they_came() -> None:
     token = a_token(email="a@example.org")
 
     assert TokenClaims().userinfo(token, a_credential()) == token.claims
+
+
+def test_the_claims_of_the_token_are_handed_out_as_json_knows_them() -> None:
+    token = replace(a_token(), claims=freeze({"sub": "74ae9aaf", "realm_access": {"roles": ["user"]}}))
+
+    claims: Any = TokenClaims().userinfo(token, a_credential())
+
+    assert json.loads(json.dumps(claims)) == claims == {"sub": "74ae9aaf", "realm_access": {"roles": ["user"]}}
+    claims["realm_access"]["roles"].append("admin")
+    assert token.claims["realm_access"] == {"roles": ("user",)}
 
 
 def test_userinfo_is_asked_for_with_the_token(endpoint: UserinfoEndpoint, provider: Provider) -> None:
@@ -211,6 +225,49 @@ def test_what_may_be_due_to_one_token_keeps_nobody_else_out(
     provider.status = 200
 
     assert endpoint.userinfo(a_token(), a_credential("good"))["sub"] == "74ae9aaf"
+
+
+@pytest.mark.parametrize(
+    ("status", "refusal"), [(400, ProviderUnavailable), (401, InvalidToken), (403, InsufficientScope)]
+)
+def test_a_token_that_was_refused_is_left_alone_for_a_while(
+    endpoint: UserinfoEndpoint, provider: Provider, clock: Clock, status: int, refusal: type[Refusal]
+) -> None:
+    provider.status = status
+    for _ in range(3):
+        with pytest.raises(refusal):
+            endpoint.userinfo(a_token(), a_credential())
+    assert len(provider.requests) == 1
+    provider.status = 200
+
+    clock.now += REST
+
+    assert endpoint.userinfo(a_token(), a_credential())["sub"] == "74ae9aaf"
+
+
+@pytest.mark.parametrize(("status", "body"), [(400, b""), (404, b""), (429, b""), (200, b"[]")])
+def test_an_answer_of_no_use_is_logged_once_and_by_its_host_alone(
+    endpoint: UserinfoEndpoint, provider: Provider, caplog: pytest.LogCaptureFixture, status: int, body: bytes
+) -> None:
+    provider.status, provider.body = status, body
+
+    for _ in range(3):
+        with pytest.raises(ProviderUnavailable):
+            endpoint.userinfo(a_token(), a_credential())
+
+    assert caplog.messages == [f"127.0.0.1: userinfo: no object, status {status}"]
+
+
+@pytest.mark.parametrize("status", [200, 401, 403])
+def test_what_is_said_of_a_token_is_not_logged(
+    endpoint: UserinfoEndpoint, provider: Provider, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    provider.status = status
+
+    with suppress(InvalidToken, InsufficientScope):
+        endpoint.userinfo(a_token(), a_credential())
+
+    assert caplog.messages == []
 
 
 def test_a_provider_that_cannot_be_reached_is_unavailable(http: Http, clock: Clock) -> None:
