@@ -13,7 +13,7 @@ from flask import Flask, Request, g
 from flask import request as current_request
 from sqlalchemy import Engine, inspect
 
-from . import credentials
+from . import credentials, metadata
 from .decorators import open_views
 from .errors import ConfigError, InvalidToken, Misconfigured, ProviderUnavailable, Refusal, RegistryUnavailable
 from .request_state import ANONYMOUS, ANY_POLICY, Identity, RequestState, begin, enforce
@@ -31,14 +31,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+METADATA = "foreign_token.protected_resource_metadata"
+"""The endpoint of the document of :rfc:`9728`."""
+
 _REMEMBERED_HINTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class _Views:
-    """What the app's routes say, read at the first request, when none can be added any more."""
+    """What the app's routes say, read at the first request, when none can be added any more.
 
-    static: frozenset[str]
+    :param free: endpoints that ask for nothing: static files, and the metadata.
+    :param open: endpoints whose guard is not passed.
+    """
+
+    free: frozenset[str]
     open: tuple[str, ...]
 
 
@@ -66,6 +73,7 @@ class Application:
         self.authenticate: Callable[[RequestState], Identity] = self.identify
         """Who makes a request; replaced for a while by :func:`~flask_foreign_token.testing.acting_as`."""
         self._realm = settings.realm or _realm_of(app.name)
+        self._metadata_address = None if settings.resource is None else metadata.address_of(settings.resource)
         self._runtimes: dict[int, Runtime] = {}
         self._pid = os.getpid()
         self._views: _Views | None = None
@@ -127,6 +135,19 @@ class Application:
         if self.settings.protect == "all":
             state.enforce(ANY_POLICY)
 
+    def serve_metadata(self, resource: str) -> None:
+        """Add a route for the metadata of `resource` (:rfc:`9728#section-3`)."""
+
+        def view() -> dict[str, object]:
+            try:
+                issuers = self.runtime().registry.current().issuers
+            except Refusal as refusal:
+                self.refused(refusal)
+                raise
+            return metadata.document(resource, issuers)
+
+        self.app.add_url_rule(metadata.path_of(resource), METADATA, view)
+
     def hold_to_any_policy(self) -> None:
         """Hold a request of a protected blueprint to any policy.
 
@@ -180,6 +201,7 @@ class Application:
     def refused(self, refusal: Refusal) -> Refusal:
         """`refusal` with what only the app knows, noted in the log where an operator can do something about it."""
         refusal.realm = self._realm
+        refusal.resource_metadata = self._metadata_address
         refusal.show_hint = self.app.debug
         # Whoever cannot reach a provider or load the registry says so itself, once for all the requests that suffer.
         if not isinstance(refusal, ProviderUnavailable | RegistryUnavailable):
@@ -213,7 +235,7 @@ class Application:
     def _read_views(self) -> _Views:
         endpoints = ["static", *(f"{name}.static" for name in self.app.blueprints)]
         static = frozenset(name for name in endpoints if _is_flasks_own(self.app.view_functions.get(name)))
-        views = self._views = _Views(static, tuple(open_views(self.app.view_functions)))
+        views = self._views = _Views(static | {METADATA}, tuple(open_views(self.app.view_functions)))
         for endpoint in views.open:
             logger.error(
                 "view %r is registered without its guard; move @require_policy below the route. "
@@ -224,9 +246,9 @@ class Application:
 
     @staticmethod
     def _passes(request: Request, views: _Views) -> bool:
-        """Whether `request` reaches no view: unmatched, a static file, or ``OPTIONS`` that Flask itself answers."""
+        """Whether `request` reaches no view of the app: what Flask answers itself, static files, and the metadata."""
         rule = request.url_rule
-        if rule is None or rule.endpoint in views.static:
+        if rule is None or rule.endpoint in views.free:
             return True
         return request.method == "OPTIONS" and bool(getattr(rule, "provide_automatic_options", False))
 

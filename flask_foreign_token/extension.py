@@ -66,6 +66,8 @@ class ForeignToken:
         app.app_ctx_globals_class = globals_class(application, app.app_ctx_globals_class)
         app.before_request_funcs.setdefault(None, []).insert(0, application.before_request)
         app.cli.add_command(commands)
+        if settings.resource is not None:
+            application.serve_metadata(settings.resource)
         self._apps.add(app)
 
     def protect(self, blueprint: Blueprint) -> None:

@@ -22,6 +22,9 @@ CHALLENGE_CHARACTERS = frozenset(chr(code) for code in range(0x20, 0x7F)) - set(
 """What a challenge's attribute may hold (:rfc:`6750#section-3`)."""
 
 
+_URL_CHARACTERS = CHALLENGE_CHARACTERS - set(" <>{}|^`?#")
+
+
 class _Wrong(ValueError):
     """The value does not fit; the caller knows the setting's name."""
 
@@ -96,12 +99,12 @@ def _timeouts(value: object) -> tuple[float, float]:
 
 
 def _resource(value: object) -> str:
-    """An absolute URL without a fragment (:rfc:`9728#section-2`)."""
+    """An absolute URL that a challenge can carry, without query and fragment (:rfc:`9728#section-2`)."""
     text = _text(value)
     parts = urlsplit(text)
-    if parts.scheme in ("https", "http") and parts.netloc and not parts.fragment:
+    if parts.scheme in ("https", "http") and parts.netloc and _URL_CHARACTERS.issuperset(text):
         return text
-    raise _Wrong("is not an absolute URL without a fragment")
+    raise _Wrong("is not an absolute URL without query and fragment")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +119,10 @@ class Settings:
     protect: str | None = _setting(None, _all_or_none, "'all'", "'all': every view needs a policy that allows it")
     realm: str | None = _setting(None, _challenge_text, "'api'", "the realm in challenges; none: the app's name")
     resource: str | None = _setting(
-        None, _resource, "'https://api.example.com'", "this API's identifier, the default audience"
+        None,
+        _resource,
+        "'https://api.example.com'",
+        "this API's identifier: the default audience; serves RFC 9728 metadata",
     )
     require_audience: bool = _setting(
         True, _boolean, "True", "refuse an introspector that accepts tokens meant for another API"

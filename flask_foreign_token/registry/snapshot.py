@@ -44,6 +44,11 @@ class RegistrySnapshot:
     parts: Mapping[Key, Part] = field(repr=False)
     linked: tuple[Linked, ...] = field(repr=False)
 
+    @property
+    def issuers(self) -> list[str]:
+        """Whose tokens are accepted, sorted."""
+        return sorted(link.settings.jwt.iss for link in self.linked if link.in_force)
+
     def vouches(self, introspector: Versioned) -> bool:
         """Whether that introspector is in force, in that very version."""
         return introspector in self.providers
