@@ -64,13 +64,13 @@ class MatchoEngine:
         pattern = policy.get("matcho")
         if not isinstance(pattern, dict):
             raise Rejected.at("matcho", 'the engine matcho wants a pattern here, an object such as {"jwt": "present?"}')
-        if not pattern:
-            raise Rejected.at("matcho", "an empty pattern lets every request in; say engine: allow if that is meant")
         try:
-            tree = matcho.parse(pattern)
+            condition = _condition(matcho.parse(pattern))
         except Rejected as rejected:
             raise rejected.within("", "matcho") from None
-        return _condition(tree)
+        if not condition.reads:
+            raise Rejected.at("matcho", "an empty pattern lets every request in; say engine: allow if that is meant")
+        return condition
 
 
 ENGINES: Final[Mapping[str, PolicyEngine]] = MappingProxyType({"allow": AllowEngine(), "matcho": MatchoEngine()})

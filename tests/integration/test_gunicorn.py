@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ import requests
 from flask_foreign_token.testing import Issuer
 
 from ..apps import bearer, environment, policy, trusting, write_registry
+from .servers import SERVERS
 
 WSGI = """
 import os, time
@@ -25,13 +26,15 @@ from flask import Flask, g
 from flask_foreign_token import ForeignToken, require_policy
 
 app = Flask(__name__)
+if "DATABASE" in os.environ:
+    app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["DATABASE"]
 ForeignToken(app)
 
 @app.get("/me")
 @require_policy
 def me():
     time.sleep(0.02)
-    return {"pid": os.getpid(), "subject": g.token.subject, "user": str(g.user.id)}
+    return {"pid": os.getpid(), "subject": g.token.subject, "user": str(g.user.id), "data": g.user.data}
 """
 CHECKED = """
 from wsgi_plain import app
@@ -98,6 +101,31 @@ def test_what_the_parent_has_opened_is_not_used_by_its_workers(tmp_path: Path, o
 
     assert {answer.status_code for answer in answers} == {200}, [answer.text for answer in answers]
     assert len(identifiers(tmp_path / "instance")) == 41
+
+
+@pytest.mark.parametrize("server", SERVERS.values(), ids=SERVERS.keys())
+def test_nobody_becomes_somebody_else_where_the_parent_was_connected_to_a_server(
+    tmp_path: Path, own_issuer: Issuer, server: Callable[[], AbstractContextManager[str]]
+) -> None:
+    (tmp_path / "wsgi_plain.py").write_text(WSGI)
+    (tmp_path / "wsgi.py").write_text(CHECKED)
+    (tmp_path / "token").write_text(own_issuer.token(sub="parent"))
+    write_registry(tmp_path / "registry.json", trusting(own_issuer))
+    subjects = [f"user-{number % 6}" for number in range(120)]
+
+    def ask_as(subject: str) -> tuple[int, object]:
+        answer = requests.get(f"{address}/me", headers=bearer(own_issuer.token(sub=subject)), timeout=30)
+        return answer.status_code, answer.json().get("data", {}).get("sub")
+
+    settings = {"FOREIGN_TOKEN_REGISTRY": "registry.json", "FOREIGN_TOKEN_USER_TTL": "0"}
+    with (
+        server() as database,
+        served(tmp_path, DATABASE=database, **settings) as address,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        answers = list(pool.map(ask_as, subjects))
+
+    assert answers == [(200, subject) for subject in subjects]
 
 
 def until_both_answer(get: Callable[[], requests.Response]) -> list[requests.Response]:
