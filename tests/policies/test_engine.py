@@ -102,6 +102,7 @@ def test_a_policy_without_links_reads_what_its_pattern_reads() -> None:
         ({"engine": "matcho", "matcho": "present?"}, "matcho", "wants a pattern"),
         ({"engine": "matcho", "matcho": []}, "matcho", "wants a pattern"),
         ({"engine": "matcho", "matcho": {}}, "matcho", "allow"),
+        ({"engine": "matcho", "matcho": {"$one-of": [{}]}}, "matcho", "allow"),
         ({"engine": "matcho", "matcho": {"jwt": {"iss": None}}}, "matcho.jwt.iss", '"nil?"'),
         ({"engine": "matcho", "matcho": {"$or": [{"uri": "/"}]}}, "matcho.$or", "$one-of"),
         ({"engine": "matcho", "matcho": {"client": {"id": "x"}, "$one-of": [{"uri": "/"}]}}, "matcho", "only key"),
