@@ -39,7 +39,7 @@ def delete_with(owner: Column[Any], reference: Column[Any]) -> None:
 
     SQLite cascades only on connections that enforce foreign keys. The trigger is made with the later one of the two
     tables by SQLAlchemy, and goes with either: tables that a migration makes have none. Nor is there one between
-    schemas, which are files of their own.
+    schemas, which are files of their own. A migration that rebuilds the referring table has to drop the trigger first.
 
     :param owner: a column of the table that is deleted from.
     :param reference: a column of another table.

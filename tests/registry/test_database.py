@@ -1,55 +1,25 @@
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, MetaData, delete, event, insert, select, update
+from sqlalchemy import Engine, MetaData, delete, event, select, update
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.schema import CreateTable
 
 from flask_foreign_token.errors import DatabaseUnavailable, Rejected
-from flask_foreign_token.registry.database import DatabaseRegistry, RegistryTables, tables_for
-from flask_foreign_token.registry.feed import BEGINNING, USER, ChangeFeed
+from flask_foreign_token.registry.database import RegistryTables, tables_for
+from flask_foreign_token.registry.feed import BEGINNING, USER
 from flask_foreign_token.registry.registry import Contents
-from flask_foreign_token.transactions import Transactions
 
+from .bodies import policy
 from .conftest import MakeEngine
-
-NOW = 1_764_000_000.123
-
-
-class Place:
-    """One worker's view of the database."""
-
-    def __init__(self, engine: Engine, tables: RegistryTables) -> None:
-        transactions = Transactions(engine)
-        self.engine = engine
-        self.tables = tables
-        self.feed = ChangeFeed(transactions, tables, clock=lambda: NOW)
-        self.registry = DatabaseRegistry(transactions, tables, self.feed)
-
-    def apply(self, *bodies: Any, deletes: Any = ()) -> Contents:
-        return self.registry.apply(bodies, deletes, check=lambda contents: None)
-
-    def write_by_hand(self, body: str, type_: str = "AccessPolicy", id_: str = "p") -> None:
-        values = {"type": type_, "id": id_, "version": 1, "body": body, "last_updated": NOW}
-        with self.engine.begin() as connection:
-            connection.execute(insert(self.tables.resource), values)
+from .places import NOW, Place, names, statements_on
 
 
 @pytest.fixture
 def place(engine: Engine, tables: RegistryTables) -> Place:
     return Place(engine, tables)
-
-
-def policy(id_: str, **attributes: object) -> dict[str, object]:
-    return {"resourceType": "AccessPolicy", "id": id_, "engine": "allow", **attributes}
-
-
-def names(contents: Contents) -> list[str]:
-    return [resource.name for resource in contents.resources]
 
 
 def test_the_tables_are_made_once_and_have_named_constraints() -> None:
@@ -153,29 +123,6 @@ def test_without_news_it_is_looked_for(place: Place) -> None:
     place.apply(policy("b"))
 
     assert names(place.registry.read(known)) == ["AccessPolicy/a", "AccessPolicy/b"]
-
-
-def test_only_what_changed_is_read_in_one_statement(engine_of_file: MakeEngine, tables: RegistryTables) -> None:
-    tables.resource.metadata.create_all(engine_of_file())
-    writer, reader = Place(engine_of_file(), tables), Place(engine_of_file(), tables)
-    writer.apply(*(policy(str(number)) for number in range(20)))
-    known = reader.registry.read()
-    applied = writer.apply(policy("3", active=False), policy("new"), deletes=[("AccessPolicy", "4")])
-    statements = statements_on(reader.engine)
-    fetched: list[int] = []
-
-    news = reader.feed.read(known.position)
-    with reader.engine.connect() as connection:
-        query = "SELECT count(*) FROM foreign_token_change WHERE id > ?"
-        fetched += connection.exec_driver_sql(query, (known.position.id,)).scalars()
-    statements.clear()
-    contents = reader.registry.read(known, news)
-
-    assert contents == applied
-    assert len(statements) == 1
-    assert fetched == [3]
-    unchanged = {resource.key: resource for resource in known.resources}
-    assert sum(resource is unchanged.get(resource.key) for resource in contents.resources) == 18
 
 
 def test_a_resource_that_came_and_went_in_between_is_not_there(place: Place) -> None:
@@ -359,60 +306,6 @@ def test_a_changed_row_that_cannot_be_read_is_named(place: Place) -> None:
         place.registry.read(known, place.feed.read(known.position))
 
 
-def test_two_writers_at_once_check_one_after_the_other(engine_of_file: MakeEngine, tables: RegistryTables) -> None:
-    tables.resource.metadata.create_all(engine_of_file())
-    places = [Place(engine_of_file(), tables) for _ in range(4)]
-    start = threading.Barrier(len(places))
-
-    def refuse_a_second(contents: Contents) -> None:
-        if len(contents.resources) > 1:
-            raise Rejected.at("", "there is one already")
-
-    def write(number: int) -> bool:
-        start.wait(10)
-        try:
-            places[number].registry.apply([policy(str(number))], check=refuse_a_second)
-        except Rejected:
-            return False
-        return True
-
-    with ThreadPoolExecutor(len(places)) as threads:
-        outcomes = list(threads.map(write, range(len(places))))
-
-    assert sorted(outcomes) == [False, False, False, True]
-    assert names(places[0].registry.read()) == [f"AccessPolicy/{outcomes.index(True)}"]
-
-
-def test_readers_never_see_half_of_what_was_applied(engine_of_file: MakeEngine, tables: RegistryTables) -> None:
-    tables.resource.metadata.create_all(engine_of_file())
-    writer, reader = Place(engine_of_file(), tables), Place(engine_of_file(), tables)
-    writer.apply(policy("a0"), policy("b0"))
-    is_done = threading.Event()
-
-    def write() -> None:
-        for turn in range(1, 31):
-            gone = [("AccessPolicy", f"a{turn - 1}"), ("AccessPolicy", f"b{turn - 1}")]
-            writer.apply(policy(f"a{turn}"), policy(f"b{turn}"), deletes=gone)
-        is_done.set()
-
-    def read() -> list[list[str]]:
-        known = reader.registry.read()
-        position = known.position
-        seen = [names(known)]
-        while not is_done.is_set():
-            news = reader.feed.read(position)
-            known, position = reader.registry.read(known, news), news.position
-            seen.append(names(known))
-        return seen
-
-    with ThreadPoolExecutor(2) as threads:
-        reading, writing = threads.submit(read), threads.submit(write)
-        writing.result(30)
-        seen = reading.result(30)
-
-    assert all(a[-1:].isdigit() and a.rpartition("a")[2] == b.rpartition("b")[2] for a, b in seen)
-
-
 def test_a_database_without_the_tables_is_unavailable(engine_of_file: MakeEngine, tables: RegistryTables) -> None:
     place = Place(engine_of_file(), tables)
 
@@ -436,9 +329,3 @@ def test_ten_thousand_policies_are_applied_in_one_transaction(
     with place.engine.connect() as connection:
         assert len(connection.execute(select(tables.resource.c.id)).all()) == 10_001
     assert len(commits) == 1
-
-
-def statements_on(engine: Engine) -> list[str]:
-    statements: list[str] = []
-    event.listen(engine, "before_cursor_execute", lambda _c, _u, statement, *_: statements.append(statement))
-    return statements

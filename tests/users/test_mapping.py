@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from flask_foreign_token.users.mapping import Identifier, check_to_scim, to_scim, user_resource
+from flask_foreign_token.users.mapping import MAX_DEPTH, Identifier, check_to_scim, is_too_deep, to_scim, user_resource
 
 SEED = {
     "sub": "74ae9aaf-5681-4231-96d3-eeec940a20b4",
@@ -140,3 +142,13 @@ def test_two_paths_to_the_same_place_are_refused(one: list[str], other: list[str
     assert check_to_scim({"a": one, "b": other, "c": ["email"]}) == [
         ("b", "cannot stand beside a, which goes to the same place")
     ]
+
+
+@pytest.mark.parametrize("wrap", [lambda value: {"a": 1, "b": value}, lambda value: [1, value]], ids=["object", "list"])
+def test_what_is_nested_deeper_than_databases_take_is_too_deep(wrap: Callable[[object], object]) -> None:
+    value: object = "text"
+    for _ in range(MAX_DEPTH):
+        value = wrap(value)
+
+    assert not is_too_deep(value)
+    assert is_too_deep(wrap(value))

@@ -172,6 +172,19 @@ def test_a_key_that_is_given_again_brings_none_in_tables_that_a_migration_made()
         assert db.session.scalars(sa.select(models.identifier)).all() == []
 
 
+def test_users_can_be_deleted_when_the_table_of_identifiers_is_gone() -> None:
+    db = SQLAlchemy()
+    person = a_person(db)
+    models = models_for(db, person, None)
+    with an_app(db).app_context():
+        models.identifier.__table__.drop(db.engine)
+        db.session.execute(sa.insert(person).values(id=1))
+
+        db.session.execute(sa.delete(person))
+
+        assert db.session.scalars(sa.select(person)).all() == []
+
+
 def test_models_of_the_app_relate_to_ours_by_name() -> None:
     db = SQLAlchemy()
     models = models_for(db, None, None)

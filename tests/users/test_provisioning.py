@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from flask_foreign_token.errors import (
     Refusal,
 )
 from flask_foreign_token.introspection.token import Credential, Token
+from flask_foreign_token.users.mapping import MAX_DEPTH
 from flask_foreign_token.users.provisioning import UNKNOWN_TTL, UserSnapshot
 from flask_foreign_token.users.store import identifier_id
 from flask_foreign_token.users.userinfo import TokenClaims
@@ -229,6 +232,53 @@ def test_what_was_read_before_a_user_was_forgotten_is_not_kept(world: World) -> 
     with statements() as seen:
         users.find_or_create(a_token(), a_provider(Says()), a_credential())
     assert seen == ["SELECT"]
+
+
+def test_who_comes_after_a_user_was_forgotten_does_not_join_a_look_up_from_before(world: World) -> None:
+    class Slow(Says):
+        asked_early, go_on = threading.Event(), threading.Event()
+
+        def userinfo(self, token: Token, credential: Credential) -> Mapping[str, object]:
+            if credential.token == "early":
+                self.asked_early.set()
+                self.go_on.wait(10)
+            return super().userinfo(token, credential)
+
+    users, says = world.users(), Slow()
+    provider = a_provider(says)
+    with ThreadPoolExecutor(1) as pool:
+        early = pool.submit(users.find_or_create, a_token(), provider, a_credential("early"))
+        says.asked_early.wait(10)
+        users.forget("somebody")
+
+        late = users.find_or_create(a_token(), provider, a_credential("late"))
+
+        assert not early.done()
+        says.go_on.set()
+        assert early.result().key == late.key
+    assert world.population == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("rules", "depth"), [({}, MAX_DEPTH), ({"deep": ["a", "b", "c"]}, MAX_DEPTH - 2)], ids=["userinfo", "toScim"]
+)
+def test_userinfo_that_is_nested_too_deeply_is_refused_before_anything_is_stored(
+    world: World, rules: dict[str, list[str]], depth: int
+) -> None:
+    deep: list[object] = []
+    for _ in range(depth - 2):
+        deep = [deep]
+    users = world.users()
+
+    def find(sub: str, value: object) -> UserSnapshot | None:
+        provider = dataclasses.replace(a_provider(Says(deep=value)), to_scim=rules)
+        return users.find_or_create(a_token(sub), provider, a_credential())
+
+    with pytest.raises(InvalidToken, match="userinfo is nested too deeply"):
+        find("1", [deep])
+
+    assert world.population == (0, 0)
+    assert find("1", deep) is not None
 
 
 @pytest.mark.parametrize(("app", "provider"), [(False, None), (True, False)])

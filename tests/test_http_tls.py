@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flask_foreign_token.errors import ProviderUnavailable
+from flask_foreign_token.http import Http
+
+from .http_fixtures import http_fixture, reasons_fixture, trusted_fixture  # noqa: F401
+from .http_servers import answer, answering, self_signed, serving
+
+
+def test_a_certificate_that_the_system_trusts_is_accepted(http: Http, trusted: ssl.SSLContext) -> None:
+    with serving(answering(answer()), tls=trusted) as server:
+        http.get(server.origin)
+        assert http.post_form(server.origin, {"token": "a" * 100_000}).json == {"a": 1}
+
+    assert server.connections == 1
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    http: Http, tmp_path: Path, reasons: Callable[[], list[str]]
+) -> None:
+    _, context = self_signed(tmp_path, "127.0.0.1")
+
+    with serving(answering(answer()), tls=context) as server, pytest.raises(ProviderUnavailable):
+        http.get(server.origin)
+
+    assert server.requests == []
+    assert reasons() == ["127.0.0.1: SSLCertVerificationError"]
+
+
+def test_a_trusted_certificate_of_another_host_is_refused(
+    http: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reasons: Callable[[], list[str]]
+) -> None:
+    certificate, context = self_signed(tmp_path, "idp.example", "127.0.0.2")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+    with serving(answering(answer()), tls=context) as server, pytest.raises(ProviderUnavailable):
+        http.get(server.origin)
+
+    assert server.requests == []
+    assert reasons() == ["127.0.0.1: SSLCertVerificationError"]
