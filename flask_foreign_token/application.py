@@ -15,7 +15,15 @@ from sqlalchemy import Engine, inspect
 
 from . import credentials, metadata
 from .decorators import open_views
-from .errors import ConfigError, InvalidToken, Misconfigured, ProviderUnavailable, Refusal, RegistryUnavailable
+from .errors import (
+    ConfigError,
+    DatabaseUnavailable,
+    InvalidToken,
+    Misconfigured,
+    ProviderUnavailable,
+    Refusal,
+    RegistryUnavailable,
+)
 from .request_state import ANONYMOUS, ANY_POLICY, Identity, RequestState, begin, enforce
 from .runtime import Runtime
 from .settings import CHALLENGE_CHARACTERS, Settings
@@ -206,6 +214,8 @@ class Application:
         # Whoever cannot reach a provider or load the registry says so itself, once for all the requests that suffer.
         if not isinstance(refusal, ProviderUnavailable | RegistryUnavailable):
             self._log_once(refusal)
+        if isinstance(refusal, DatabaseUnavailable) and refusal.__cause__ is not None:
+            logger.error("the database cannot be used: %s", type(refusal.__cause__).__name__)
         return refusal
 
     def _log_once(self, refusal: Refusal) -> None:

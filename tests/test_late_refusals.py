@@ -71,7 +71,9 @@ def test_a_view_that_swallows_the_refusal_passes_no_further_guard(app: Flask, is
     assert ask(app, token, "/swallowing").json == INACTIVE
 
 
-def test_a_database_that_fails_while_the_user_is_loaded_is_unavailable(app: Flask, issuer: Issuer) -> None:
+def test_a_database_that_fails_while_the_user_is_loaded_is_unavailable(
+    app: Flask, issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
     token = secret_token(issuer, sub="ann")
     assert ask(app, token, "/me").status_code == 200
     with app.app_context(), database_of(app).engine.begin() as connection:
@@ -80,6 +82,7 @@ def test_a_database_that_fails_while_the_user_is_loaded_is_unavailable(app: Flas
     answer = ask(app, token, "/me")
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "the database cannot be used: OperationalError" in caplog.text
 
 
 def test_a_listener_that_looks_at_the_user_while_it_is_loaded_sees_none(app: Flask, issuer: Issuer) -> None:
