@@ -64,7 +64,7 @@ def served(folder: Path, *arguments: str, **variables: str) -> Iterator[str]:
             pytest.fail("".join(seen))
     finally:
         process.terminate()
-        rest = process.communicate(timeout=20)[1]
+        rest = process.communicate(timeout=60)[1]
         assert "Traceback" not in rest, rest
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
 
+from flask_foreign_token.errors import Refusal
 from flask_foreign_token.introspection.token import Credential, Token, Versioned
 from flask_foreign_token.transactions import Transactions
 from flask_foreign_token.users.models import Models, models_for
@@ -180,3 +182,23 @@ def statements() -> Iterator[list[str]]:
         yield seen
     finally:
         event.remove(sa.Engine, "before_cursor_execute", listener)
+
+
+def at_once(number: int, work: Callable[[int], object]) -> list[object]:
+    """What `work` returns or raises in each of as many threads that start together."""
+    start = threading.Barrier(number)
+    results: list[object] = [None] * number
+
+    def run(index: int) -> None:
+        start.wait()
+        try:
+            results[index] = work(index)
+        except Refusal as refusal:
+            results[index] = refusal
+
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
