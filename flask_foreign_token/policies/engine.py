@@ -69,7 +69,9 @@ class MatchoEngine:
         except Rejected as rejected:
             raise rejected.within("", "matcho") from None
         if not condition.reads:
-            raise Rejected.at("matcho", "an empty pattern lets every request in; say engine: allow if that is meant")
+            raise Rejected.at(
+                "matcho", "the pattern looks at nothing in the request; say engine: allow if that is meant"
+            )
         return condition
 
 

@@ -13,7 +13,7 @@ The work is at most the size of the pattern times that of the request, however t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import singledispatch
 from typing import Final, TypeAlias
 
@@ -200,28 +200,23 @@ def _item_of(node: ItemOf) -> Matches:
 
 @compile_pattern.register
 def _contains(node: Contains) -> Matches:
-    item_matches = compile_pattern(node.pattern)
-    enter = _entrance(node.pattern)
-
-    def matches(value: object, root: object) -> bool:
-        if not isinstance(value, ARRAY):
-            return False
-        inside = enter(root)
-        return any(item_matches(item, inside) for item in value)
-
-    return matches
+    return _over_items(node.pattern, any)
 
 
 @compile_pattern.register
 def _every(node: Every) -> Matches:
-    item_matches = compile_pattern(node.pattern)
-    enter = _entrance(node.pattern)
+    return _over_items(node.pattern, all)
+
+
+def _over_items(pattern: Node, combine: Callable[[Iterator[bool]], bool]) -> Matches:
+    item_matches = compile_pattern(pattern)
+    enter = _entrance(pattern)
 
     def matches(value: object, root: object) -> bool:
         if not isinstance(value, ARRAY):
             return False
         inside = enter(root)
-        return all(item_matches(item, inside) for item in value)
+        return combine(item_matches(item, inside) for item in value)
 
     return matches
 

@@ -53,6 +53,9 @@ def test_stopping_twice_is_stopping_once(server: Server) -> None:
     server.stop()
     server.stop()
 
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((HOST, server.port))
+
 
 def test_a_server_is_not_started_twice(server: Server) -> None:
     with pytest.raises(RuntimeError, match="started already"):
