@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import pytest
@@ -17,8 +14,9 @@ import requests
 
 from flask_foreign_token.testing import Issuer
 
-from ..apps import bearer, environment, policy, trusting, write_registry
+from ..apps import bearer, policy, trusting, write_registry
 from .servers import SERVERS
+from .serving import served
 
 WSGI = """
 import os, time
@@ -42,30 +40,6 @@ from wsgi_plain import app
 app.extensions["foreign_token"].check()
 app.test_client().get("/me", headers={"Authorization": "Bearer " + open("token").read()})
 """
-LISTENING = re.compile(r"Listening at: (http://\S+)")
-
-
-@contextmanager
-def served(folder: Path, *arguments: str, **variables: str) -> Iterator[str]:
-    """The address of gunicorn with two workers on `folder`."""
-    command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "2", "--bind", "127.0.0.1:0", *arguments]
-    process = subprocess.Popen(
-        [*command, "wsgi:app"], cwd=folder, env=environment(**variables), stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    seen = []
-    try:
-        for line in process.stderr:
-            seen.append(line)
-            if found := LISTENING.search(line):
-                yield found[1]
-                break
-        else:
-            pytest.fail("".join(seen))
-    finally:
-        process.terminate()
-        rest = process.communicate(timeout=60)[1]
-        assert "Traceback" not in rest, rest
 
 
 @pytest.mark.parametrize("worker", ["sync", "gthread --threads 4", "gevent"])

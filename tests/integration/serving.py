@@ -1,0 +1,40 @@
+"""gunicorn on a free port, as an app is deployed with it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ..apps import environment
+
+_LISTENING = re.compile(r"Listening at: (http://\S+)")
+
+
+@contextmanager
+def served(folder: Path, *arguments: str, app: str = "wsgi:app", **variables: str) -> Iterator[str]:
+    """The address of gunicorn with two workers in `folder`, forked from a process that has loaded `app`."""
+    command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "2", "--bind", "127.0.0.1:0", *arguments]
+    command += ["--limit-request-field_size", "17000"]
+    process = subprocess.Popen(
+        [*command, app], cwd=folder, env=environment(**variables), stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    seen = []
+    try:
+        for line in process.stderr:
+            seen.append(line)
+            if found := _LISTENING.search(line):
+                yield found[1]
+                break
+        else:
+            pytest.fail("".join(seen))
+    finally:
+        process.terminate()
+        rest = process.communicate(timeout=60)[1]
+        assert "Traceback" not in rest, rest
