@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from .admin.operator import Operator
 from .caching import Cache
-from .errors import Rejected
 from .http import Http
 from .introspection.choosing import UnknownIssuer
 from .introspection.token import Credential, Token
+from .registry.catalog import Catalog
 from .registry.database import DatabaseRegistry
 from .registry.feed import ChangeFeed
 from .registry.file import FileRegistry
 from .registry.live import LiveRegistry
-from .registry.registry import Contents
 from .registry.snapshot import RegistrySnapshot, SnapshotBuilder
 from .request_state import Identity
 from .signals import user_created
 from .tables import create_missing, require_tables
 from .transactions import Transactions
+from .users.accounts import Accounts
+from .users.announced_writes import AnnouncedWrites
 from .users.provisioning import Users, UserSnapshot
 
 if TYPE_CHECKING:
@@ -42,9 +43,10 @@ class Runtime:
             self._transactions.leave_parents_connections()
             self._user_transactions.leave_parents_connections()
         self._tokens: Cache[Token] = Cache(settings.token_cache_size)
-        self._database = DatabaseRegistry(transactions, application.tables, feed)
-        self._builder = SnapshotBuilder(
-            Http(timeout=settings.http_timeout, allow_http_hosts=settings.allow_http_hosts),
+        self.operator = Operator(settings.admin_client_id, settings.admin_client_secret)
+        self.http = Http(timeout=settings.http_timeout, allow_http_hosts=settings.allow_http_hosts)
+        builder = SnapshotBuilder(
+            self.http,
             require_audience=settings.require_audience,
             default_audience=settings.resource,
             key_grace=settings.key_grace,
@@ -58,13 +60,33 @@ class Runtime:
             on_created=self._announce,
         )
         file = application.registry_file
+        store: DatabaseRegistry | FileRegistry
+        if file is None:
+            store = DatabaseRegistry(transactions, application.tables, feed)
+        else:
+            store = FileRegistry(file, os.environ)
         self.registry = LiveRegistry(
-            self._database if file is None else FileRegistry(file, os.environ),
+            store,
             feed,
-            self._builder,
+            builder,
             prepare=self.prepare_tables,
             on_user_change=self._forget_user,
             poll=settings.registry_poll,
+        )
+        self.catalog = Catalog(
+            store,
+            # A file can be read and edited while there is no database.
+            prepare=self.prepare_tables if file is None else _nothing,
+            faults=lambda state: builder.faults(state.resources, state.unreadable),
+            refresh=self.registry.refresh,
+        )
+        apart = None if application.models.bind_key is None else self._user_transactions
+        self.accounts = Accounts(
+            application.models,
+            self._user_transactions,
+            AnnouncedWrites(feed, apart, forget=self.users.forget),
+            issuer_of=self._issuer_of,
+            prepare=self.prepare_tables,
         )
 
     def identify(self, credential: Credential, snapshot: RegistrySnapshot) -> Identity:
@@ -105,21 +127,6 @@ class Runtime:
         self._transactions.release()
         self._user_transactions.release()
 
-    def apply(self, bodies: Sequence[Mapping[str, object]]) -> None:
-        """Store resources in the database, all of them or none; here they are in force with the next request.
-
-        :raises Rejected: one of them, or all of them together, must not be used; names every fault.
-        :raises DatabaseUnavailable: the database cannot be written.
-        """
-        self.prepare_tables()
-        self._database.apply(bodies, check=self._check)
-        self.registry.load()
-
-    def _check(self, contents: Contents) -> None:
-        snapshot = self._builder.build(contents.resources, contents.version)
-        if snapshot.out_of_service:
-            raise Rejected(snapshot.out_of_service)
-
     def _introspect(self, credential: Credential, snapshot: RegistrySnapshot) -> Token:
         try:
             return snapshot.introspection.introspect(credential)
@@ -132,5 +139,17 @@ class Runtime:
         else:
             self.users.forget(key)
 
+    def _issuer_of(self, system: str) -> str | None:
+        issuer = self.registry.current().issuer_of(system)
+        if issuer is not None:
+            return issuer
+        # Its provider may have been registered a moment ago, at another worker.
+        self.registry.refresh()
+        return self.registry.current().issuer_of(system)
+
     def _announce(self, user: UserSnapshot) -> None:
         user_created.send(self._application.app, user=user)
+
+
+def _nothing() -> None:
+    """What there is to prepare for a file."""

@@ -14,6 +14,7 @@ from joserfc.jwk import OctKey
 from werkzeug.test import TestResponse
 
 from flask_foreign_token import ForeignToken, require_policy
+from flask_foreign_token.registry.edits import Edit
 from flask_foreign_token.testing import Issuer
 
 Resource = dict[str, Any]
@@ -115,7 +116,7 @@ def write_registry(path: Path, resources: object) -> Path:
 def store(app: Flask, resources: Sequence[Resource]) -> None:
     """Write to the database registry of `app`."""
     with app.app_context():
-        app.extensions["foreign_token"].runtime().apply(resources)
+        app.extensions["foreign_token"].runtime().catalog.apply(Edit(upserts=resources))
 
 
 def database_of(app: Flask) -> Any:

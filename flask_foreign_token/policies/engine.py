@@ -242,6 +242,20 @@ class Policies:
                 return Decision(True, policy.id)
         return DENIED
 
+    def decide_operation(self, view: RequestView, endpoint: str) -> Decision:
+        """Whether a policy opens one of the operator's endpoints; only one with a link to that very endpoint can.
+
+        Links are alternatives, so its other links do not matter then; what its engine says does.
+
+        :param view: of an authenticated caller; to an anonymous one nothing opens.
+        :param endpoint: Flask's name for it.
+        """
+        link = Link("Operation", endpoint)
+        for policy in self._by_id.values() if view.token is not None else ():
+            if link in policy.links and _allows(policy, view):
+                return Decision(True, policy.id)
+        return DENIED
+
     def _named(self, names: Sequence[str]) -> list[CompiledPolicy]:
         return [self._by_id[name] for name in names if name in self._by_id]
 

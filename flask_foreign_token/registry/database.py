@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -28,13 +27,10 @@ from .. import strict_json
 from ..errors import Issue, Rejected
 from ..tables import exact
 from ..transactions import Transactions
-from .faults import Faults
+from .edits import Check, Edit, Outcome, State, refuse_unmet, written
 from .feed import USER, Change, ChangeFeed, News
-from .registry import Contents
-from .resources import Key, Resource, canonical, digest, identify, stored_form
-
-MAX_BODY = 1024 * 1024
-"""Bytes of the largest resource, as it is kept."""
+from .registry import Contents, Kept
+from .resources import Key, Resource, digest, identify
 
 _INFO = "foreign_token.registry"
 
@@ -125,41 +121,44 @@ class DatabaseRegistry:
             return known
         return self._read_since(known)
 
-    def apply(
-        self,
-        upserts: Sequence[Mapping[str, object]],
-        deletes: Sequence[Key] = (),
-        *,
-        check: Callable[[Contents], object],
-    ) -> Contents:
-        """Write and delete resources, all of them or none.
+    def kept(self, type_: str, id_: str | None = None) -> list[Kept]:
+        """See :meth:`Store.kept`. Read from the database itself; a row that cannot be read is left out."""
+        row = self._resource.c
+        query = select(self._resource).where(row.type == type_)
+        if id_ is not None:
+            query = query.where(row.id == id_)
+        with self._transactions.reading() as connection:
+            rows = [_Row._make(found) for found in connection.execute(query)]
+        return [
+            Kept(row.key, entry.body, str(row.version), row.last_updated)
+            for row in rows
+            if isinstance(entry := _entry_of(row), Resource)
+        ]
 
-        A body that is stored already writes nothing. Nobody else writes between the check and the commit. A row that
-        cannot be read is mended by writing or deleting it.
+    def edit(self, edit: Edit, *, check: Check) -> dict[Key, Outcome]:
+        """See :meth:`Store.edit`. Nobody else writes between the check and the commit.
 
-        :param upserts: bodies with `resourceType` and `id`; ``meta`` is not kept.
-        :param deletes: (type, id) of each.
-        :param check: called with what the registry would then hold; raises what should come of it.
-        :return: what the registry holds now.
-        :raises Rejected: a body is none or over 1 MiB, a resource is named twice, or one to delete is not there; a row
-            that is stored and not touched cannot be read; whatever `check` says.
+        A row that cannot be read is mended by writing or deleting it.
+
         :raises DatabaseUnavailable: as for :meth:`Transactions.writing`.
         """
-        texts = _texts(upserts, deletes)
         with self._feed.writing() as connection:
             stored = {row.key: row for row in self._rows(connection)}
-            _refuse_absent(deletes, stored)
-            changed = [key for key, text in texts.items() if key not in stored or stored[key].body != text]
-            changes = self._feed.append(connection, [*changed, *deletes])
+            refuse_unmet(edit, {key: str(row.version) for key, row in stored.items()})
+            texts = {key: text for key, (_body, text) in written(edit, lambda key: _body_in(stored.get(key))).items()}
+            outcomes = _outcomes(texts, edit.deletes, stored)
+            changed = [key for key in texts if outcomes[key] != "unchanged"]
+            changes = self._feed.append(connection, [*changed, *edit.deletes])
             # The deletions are announced last; what is left of them writes no row.
             rows = [_Row(*key, change.id, texts[key], change.at) for key, change in zip(changed, changes, strict=False)]
-            kept = stored.keys() - set(deletes)
-            held = {key: stored[key] for key in kept} | {row.key: row for row in rows}
-            contents = _contents(_resources(held.values()), self._feed.last(connection))
-            check(contents)
-            self._delete(connection, [*(key for key in changed if key in stored), *deletes])
+            before = {key: _entry_of(row) for key, row in stored.items()}
+            after = before | {row.key: _entry_of(row) for row in rows}
+            for key in edit.deletes:
+                del after[key]
+            check(State.of(sorted(before.items(), key=_by_key)), State.of(sorted(after.items(), key=_by_key)))
+            self._delete(connection, [*(key for key in changed if key in stored), *edit.deletes])
             self._insert(connection, rows)
-        return contents
+        return outcomes
 
     def _read_all(self) -> Contents:
         with self._transactions.reading() as connection:
@@ -206,15 +205,40 @@ def _contents(resources: Iterable[Resource], position: Change) -> Contents:
     return Contents.of(sorted(resources, key=lambda resource: resource.key), position)
 
 
+def _by_key(item: tuple[Key, object]) -> Key:
+    return item[0]
+
+
+def _outcomes(texts: Mapping[Key, str], deletes: Iterable[Key], stored: Mapping[Key, _Row]) -> dict[Key, Outcome]:
+    outcomes: dict[Key, Outcome] = {}
+    for key, text in texts.items():
+        if key not in stored:
+            outcomes[key] = "created"
+        else:
+            outcomes[key] = "unchanged" if stored[key].body == text else "updated"
+    return outcomes | dict.fromkeys(deletes, "deleted")
+
+
 def _resources(rows: Iterable[_Row]) -> list[Resource]:
     """:raises Rejected: names every row that holds no resource."""
-    faults = Faults()
-    resources: list[Resource] = []
-    for row in rows:
-        with faults.gathered():
-            resources.append(_resource_of(row))
-    faults.raise_any()
-    return resources
+    state = State.of((row.key, _entry_of(row)) for row in rows)
+    if state.issues:
+        raise Rejected(state.issues)
+    return list(state.resources)
+
+
+def _entry_of(row: _Row) -> Resource | Rejected:
+    try:
+        return _resource_of(row)
+    except Rejected as rejected:
+        return rejected
+
+
+def _body_in(row: _Row | None) -> object:
+    try:
+        return None if row is None else strict_json.loads(row.body)
+    except ValueError:
+        return None
 
 
 def _resource_of(row: _Row) -> Resource:
@@ -233,51 +257,3 @@ def _resource_of(row: _Row) -> Resource:
     if found != row.key:
         raise Rejected([Issue(name, "", f"the stored body is that of {'/'.join(found)}")])
     return Resource(*row.key, f"{row.version}-{digest(row.body)}", cast("Mapping[str, object]", body), row.last_updated)
-
-
-def _texts(upserts: Sequence[Mapping[str, object]], deletes: Sequence[Key]) -> dict[Key, str]:
-    """What to store under each key.
-
-    :raises Rejected: names every body that is none, is too large, or whose key is named twice.
-    """
-    faults = Faults()
-    entries: list[tuple[Key, str]] = []
-    for position, body in enumerate(upserts):
-        with faults.gathered():
-            entries.append(_entry(body, position))
-    counts = Counter([*(key for key, _ in entries), *deletes])
-    for key, count in counts.items():
-        if count > 1:
-            faults.add("/".join(key), "", "is named twice")
-    faults.raise_any()
-    return dict(entries)
-
-
-def _entry(body: Mapping[str, object], position: int) -> tuple[Key, str]:
-    try:
-        key = identify(body)
-    except Rejected as rejected:
-        raise rejected.within("", str(position)) from None
-    try:
-        return key, _text_of(body)
-    except Rejected as rejected:
-        raise rejected.within("/".join(key)) from None
-
-
-def _text_of(body: Mapping[str, object]) -> str:
-    text = canonical(stored_form(body))
-    if len(text) > MAX_BODY:
-        raise Rejected.at("", f"must not be larger than {MAX_BODY} bytes")
-    try:
-        strict_json.loads(text)
-    except ValueError as reason:
-        raise Rejected.at("", f"is {reason}") from None
-    return text
-
-
-def _refuse_absent(deletes: Sequence[Key], stored: Mapping[Key, _Row]) -> None:
-    faults = Faults()
-    for key in deletes:
-        if key not in stored:
-            faults.add("/".join(key), "", "is not stored, so it cannot be deleted")
-    faults.raise_any()

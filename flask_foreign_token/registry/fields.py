@@ -138,6 +138,11 @@ def choice(*values: str, later: Sequence[str] = ()) -> validate.OneOf:
     return validate.OneOf(values, error=f"must be one of: {', '.join(values)}{known}")
 
 
+def meaning(text: str) -> dict[str, str]:
+    """The `metadata` of a field: what the documentation says of it, on one line of Markdown."""
+    return {"description": text}
+
+
 class StrictSchema(Schema):
     """Refuses attributes that it does not know, and names the one that was probably meant."""
 

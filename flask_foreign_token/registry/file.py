@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 import stat
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from os import stat_result
 from pathlib import Path
-from typing import cast
 
 from .. import strict_json
 from ..errors import Issue, Rejected
+from .edits import Check, Edit, Outcome, State
 from .faults import Faults
 from .feed import News
-from .registry import Contents
-from .resources import Resource, identify, stored_form, version_of
-from .variables import expand
+from .file_edits import edited
+from .items import kept_in, key_of, resource_in
+from .registry import Contents, Kept
+from .replacing import locked, replace
+from .resources import Key, Resource
 
 MAX_SIZE = 16 * 1024 * 1024
 """Bytes of the largest file."""
 
-_EXPANDED = ("IdentityProvider", "TokenIntrospector")
 _SETTLING = 2_000_000_000
 # Nanoseconds in which a file system that counts time coarsely may not tell two writes apart.
 
@@ -67,6 +69,49 @@ class FileRegistry:
         self._last = (contents, signature) if is_settled else None
         return contents
 
+    def kept(self, type_: str, id_: str | None = None) -> list[Kept]:
+        """See :meth:`Store.kept`. Variables are their text; an item whose id cannot be told is left out."""
+        found: list[Kept] = []
+        for item in self._items_if_there():
+            key = key_of(item, self._environ)
+            if isinstance(item, dict) and key is not None and key[0] == type_ and id_ in (None, key[1]):
+                found.append(kept_in(item, key))
+        return found
+
+    def edit(self, edit: Edit, *, check: Check) -> dict[Key, Outcome]:
+        """See :meth:`Store.edit`. A file that is not there is made; its folder must be.
+
+        Editors take turns, so that none undoes what another has just written. A secret that is written as the mask
+        stays the text that it is, variables and all. A link to the file stays a link.
+        """
+        target = Path(os.path.realpath(self._path))
+        if not target.parent.is_dir():
+            raise self._rejected(f"cannot be written: there is no folder {target.parent}")
+        try:
+            with locked(target.parent):
+                return self._edit(edit, check, target)
+        except OSError as error:
+            raise self._rejected(f"cannot be written: {error.strerror}") from None
+
+    def _edit(self, edit: Edit, check: Check, target: Path) -> dict[Key, Outcome]:
+        items = self._items_if_there()
+        left, outcomes = edited(items, edit, self._environ)
+        content = (json.dumps(left, indent=2, ensure_ascii=False) + "\n").encode()
+        # What is checked is what will be read, and not what it was made from.
+        check(self._state(items), self._state(self._items_in(content)))
+        if any(outcome != "unchanged" for outcome in outcomes.values()):
+            replace(target, content)
+        return outcomes
+
+    def _state(self, items: list[object]) -> State:
+        """What `items` hold. Those of which nobody can tell which resource they are stay out: no edit can name them."""
+        keys = [key_of(item, self._environ) for item in items]
+        return State.of(
+            (key, self._entry(item, position))
+            for position, (key, item) in enumerate(zip(keys, items, strict=True))
+            if key is not None
+        )
+
     def _stat(self) -> stat_result:
         try:
             found = self._path.stat()
@@ -77,63 +122,65 @@ class FileRegistry:
         return found
 
     def _resources(self) -> list[Resource]:
-        items = self._json()
-        if not isinstance(items, list):
-            raise self._rejected("must be an array of resources, [{…}, …]")
         resources: list[Resource] = []
         faults = Faults()
-        for position, item in enumerate(items):
+        for position, item in enumerate(self._items()):
             with faults.gathered():
                 resources.append(self._resource(item, position))
         faults.raise_any()
         return resources
 
+    def _entry(self, item: object, position: int) -> Resource | Rejected:
+        try:
+            return self._resource(item, position)
+        except Rejected as rejected:
+            return rejected
+
     def _resource(self, item: object, position: int) -> Resource:
         try:
-            return _resource_of(item, self._environ)
+            return resource_in(item, self._environ)
         except Rejected as rejected:
-            name = _name_of(item)
-            raise (rejected.within(name) if name else rejected.within(str(self), str(position))) from None
+            key = key_of(item, self._environ)
+            raise (rejected.within("/".join(key)) if key else rejected.within(str(self), str(position))) from None
 
-    def _json(self) -> object:
-        raw = self._bytes()
+    def _items_if_there(self) -> list[object]:
+        try:
+            self._path.stat()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise self._unreadable(error) from None
+        self._stat()
+        return self._items()
+
+    def _items(self) -> list[object]:
+        return self._items_in(self._bytes())
+
+    def _items_in(self, raw: bytes) -> list[object]:
+        if len(raw) > MAX_SIZE:
+            raise self._rejected(f"must not be larger than {MAX_SIZE // 1024 // 1024} MiB")
         if raw.startswith(codecs.BOM_UTF8):
             raise self._rejected("begins with a byte order mark; save it as UTF-8 without one")
         try:
-            return strict_json.loads(raw)
+            items = strict_json.loads(raw)
         except ValueError as reason:
             raise self._rejected(f"{_place_of_fault(raw)}{reason}") from None
+        if not isinstance(items, list):
+            raise self._rejected("must be an array of resources, [{…}, …]")
+        return items
 
     def _bytes(self) -> bytes:
         try:
             with self._path.open("rb") as file:
-                raw = file.read(MAX_SIZE + 1)
+                return file.read(MAX_SIZE + 1)
         except OSError as error:
             raise self._unreadable(error) from None
-        if len(raw) > MAX_SIZE:
-            raise self._rejected(f"must not be larger than {MAX_SIZE // 1024 // 1024} MiB")
-        return raw
 
     def _unreadable(self, error: OSError) -> Rejected:
         return self._rejected(f"cannot be read: {error.strerror}")
 
     def _rejected(self, reason: str) -> Rejected:
         return Rejected([Issue(str(self), "", reason)])
-
-
-def _resource_of(item: object, environ: Mapping[str, str]) -> Resource:
-    if isinstance(item, dict) and item.get("resourceType") in _EXPANDED:
-        item = expand(item, environ)
-    type_, id_ = identify(item)
-    body = stored_form(cast("Mapping[str, object]", item))
-    return Resource(type_, id_, version_of(body), body)
-
-
-def _name_of(item: object) -> str | None:
-    try:
-        return "/".join(identify(item))
-    except Rejected:
-        return None
 
 
 def _place_of_fault(raw: bytes) -> str:

@@ -92,6 +92,16 @@ class LiveRegistry:
             raise self._placed(snapshot.out_of_service)
         return snapshot
 
+    def refresh(self) -> None:
+        """Look now, for somebody who has just changed something. What is wrong with the registry is logged.
+
+        :raises DatabaseUnavailable: the registry cannot be reached, so that what is in force may be old.
+        """
+        with self._looking:
+            self._look()
+            if isinstance(self._fault, DatabaseUnavailable):
+                raise self._fault
+
     def _look(self) -> None:
         fault: Fault
         try:

@@ -24,6 +24,7 @@ from .fields import (
     StrictSchema,
     Text,
     choice,
+    meaning,
 )
 
 ID = r"[A-Za-z0-9\-._]{1,64}\Z"
@@ -43,9 +44,9 @@ def target(reference: Mapping[str, str]) -> tuple[str, str]:
 class ReferenceSchema(StrictSchema):
     """``{"reference": "User/x"}`` or ``{"resourceType": "User", "id": "x"}``."""
 
-    reference = Line()
-    type = Line(data_key="resourceType")
-    id = Line()
+    reference = Line(metadata=meaning("the resource, as `Type/id`"))
+    type = Line(data_key="resourceType", metadata=meaning("its type; another way to write the same, with `id`"))
+    id = Line(metadata=meaning("its id"))
 
     @validates_schema
     def check_form(self, data: Mapping[str, str], **_: Any) -> None:
@@ -58,40 +59,66 @@ class ReferenceSchema(StrictSchema):
 class ResourceSchema(StrictSchema):
     """What every resource has. `meta` is what was read back; writing it changes nothing."""
 
-    type_name = Line(data_key="resourceType")
-    id = Line(validate=validate.Regexp(ID, error="must be 1 to 64 of the characters A-Z a-z 0-9 - . _"))
-    meta = Object()
-    active = Flag(load_default=True)
+    type_name = Line(data_key="resourceType", metadata=meaning("which of the three it is"))
+    id = Line(
+        validate=validate.Regexp(ID, error="must be 1 to 64 of the characters A-Z a-z 0-9 - . _"),
+        metadata=meaning("its name, unique for its type"),
+    )
+    meta = Object(metadata=meaning("version and time as they were read; written back, it changes nothing"))
+    active = Flag(load_default=True, metadata=meaning("false: kept, and treated as absent"))
 
 
 class ClientSchema(StrictSchema):
-    id = Line()
-    secret = Secret()
-    auth_method = Line(data_key="auth-method")
-    redirect_uri = Line()
+    id = Line(metadata=meaning("the client's id at the provider"))
+    secret = Secret(metadata=meaning("the client's secret"))
+    auth_method = Line(data_key="auth-method", metadata=meaning("how the client authenticates there"))
+    redirect_uri = Line(metadata=meaning("where the provider sends people back to"))
 
 
 class IdentityProviderSchema(ResourceSchema):
     later: ClassVar[frozenset[str]] = frozenset({"match_by", "userinfo_refresh"})
 
-    title = Text()
-    system = Line(255, required=True)
-    issuer = Line()
-    authorize_endpoint = Line()
-    token_endpoint = Line()
-    userinfo_endpoint = Line()
-    introspection_endpoint = Line()
-    jwks_uri = Line()
-    revocation_endpoint = Line()
-    scopes = Items(Line(validate=_SCOPE))
-    client = Group(ClientSchema)
-    userinfo_source = Line(
-        data_key="userinfo-source", load_default="userinfo-endpoint", validate=choice("userinfo-endpoint", "id-token")
+    title = Text(metadata=meaning("its name for people"))
+    system = Line(
+        255, required=True, metadata=meaning("the identifier system of its users; no two providers have the same")
     )
-    userinfo_header = Line(load_default="Bearer", validate=_AUTH_SCHEME)
-    to_scim = Object(data_key="toScim", load_default=dict)
-    subject_claim = Line(255, load_default="sub")
-    create_user = Flag()
+    issuer = Line(metadata=meaning("its issuer identifier"))
+    authorize_endpoint = Line(metadata=meaning("where people sign in"))
+    token_endpoint = Line(metadata=meaning("where clients get tokens"))
+    userinfo_endpoint = Line(
+        metadata=meaning(
+            "asked with the token when its user is first seen; needed unless `userinfo-source` is `id-token`"
+        )
+    )
+    introspection_endpoint = Line(metadata=meaning("where opaque tokens are asked about"))
+    jwks_uri = Line(metadata=meaning("its key set"))
+    revocation_endpoint = Line(metadata=meaning("where tokens are given back"))
+    scopes = Items(Line(validate=_SCOPE), metadata=meaning("the scopes that its clients ask for"))
+    client = Group(ClientSchema, metadata=meaning("the client that this app is at the provider"))
+    userinfo_source = Line(
+        data_key="userinfo-source",
+        load_default="userinfo-endpoint",
+        validate=choice("userinfo-endpoint", "id-token"),
+        metadata=meaning("where a user's data comes from; `id-token`: the claims of the token itself"),
+    )
+    userinfo_header = Line(
+        load_default="Bearer",
+        validate=_AUTH_SCHEME,
+        metadata=meaning("the word before the token when userinfo is asked"),
+    )
+    to_scim = Object(
+        data_key="toScim",
+        load_default=dict,
+        metadata=meaning(
+            'copies members of userinfo into the user: its name to a path, `{"given_name": ["name", "givenName"]}`'
+        ),
+    )
+    subject_claim = Line(
+        255, load_default="sub", metadata=meaning("the claim that names the user; Entra ID wants `oid`")
+    )
+    create_user = Flag(
+        metadata=meaning("whether unknown subjects become users; the setting `FOREIGN_TOKEN_CREATE_USER` where absent")
+    )
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def check_userinfo(self, data: Mapping[str, object], original: Mapping[str, object], **_: Any) -> None:
@@ -103,32 +130,46 @@ class IdentityProviderSchema(ResourceSchema):
 class KeySchema(StrictSchema):
     """A key as `jwt.keys` holds it; what its members say is checked where the key is made of them."""
 
-    kty = Line(required=True)
-    alg = Line(required=True)
-    format = Line()
-    pub = Text()
-    k = Secret()
+    kty = Line(required=True, metadata=meaning("the kind of key: `RSA`, `EC`, `OKP` or `OCT`"))
+    alg = Line(required=True, metadata=meaning("the algorithm that it signs with"))
+    format = Line(metadata=meaning("`PEM` for `pub`, `plain` for `k`"))
+    pub = Text(metadata=meaning("the public key"))
+    k = Secret(metadata=meaning("the shared secret"))
 
 
 class JwtSchema(StrictSchema):
-    iss = Line(required=True)
-    secret = Secret()
-    keys = Several(Group(KeySchema))
-    aud = OneOrSeveral(Line())
-    client_id = OneOrSeveral(Line())
-    algorithms = Several(Line(validate=choice(*_ALGORITHMS)))
-    typ = Line(255)
-    leeway = Seconds(0, 300, load_default=30)
+    iss = Line(required=True, metadata=meaning("the issuer that tokens must name; compared, not called"))
+    secret = Secret(metadata=meaning("the secret shared with the issuer, for HS256 and its kin"))
+    keys = Several(Group(KeySchema), metadata=meaning("the issuer's keys"))
+    aud = OneOrSeveral(Line(), metadata=meaning("the audience: one of these must be in the token's `aud`"))
+    client_id = OneOrSeveral(
+        Line(),
+        metadata=meaning(
+            "the clients: the token's `azp` or `client_id` must be one of these; for tokens without `aud`"
+        ),
+    )
+    algorithms = Several(
+        Line(validate=choice(*_ALGORITHMS)),
+        metadata=meaning("the only algorithms taken; without it, all that the keys can do"),
+    )
+    typ = Line(255, metadata=meaning("what the header's `typ` must say, as `at+jwt`"))
+    leeway = Seconds(0, 300, load_default=30, metadata=meaning("how far the issuer's clock may be off"))
 
 
 class TokenIntrospectorSchema(ResourceSchema):
     later: ClassVar[frozenset[str]] = frozenset({"token_prefix", "introspection_endpoint"})
 
-    type = Line(required=True, validate=choice("jwt", later=("opaque", "aspxauth")))
-    identity_provider = Group(ReferenceSchema)
-    cache_ttl = Seconds(1, 86_400, load_default=300)
-    jwks_uri = Line()
-    jwt = Group(JwtSchema)
+    type = Line(
+        required=True, validate=choice("jwt", later=("opaque", "aspxauth")), metadata=meaning("what its tokens are")
+    )
+    identity_provider = Group(
+        ReferenceSchema, metadata=meaning("whose users the tokens speak of; without it they have none")
+    )
+    cache_ttl = Seconds(1, 86_400, load_default=300, metadata=meaning("how old the key set may be"))
+    jwks_uri = Line(metadata=meaning("where the key set is fetched"))
+    jwt = Group(
+        JwtSchema, metadata=meaning("which tokens it takes, and how they are verified; needed with `type: jwt`")
+    )
 
     @validates("identity_provider")
     def check_provider(self, reference: Mapping[str, str], **_: Any) -> None:
@@ -150,10 +191,19 @@ class TokenIntrospectorSchema(ResourceSchema):
 class AccessPolicySchema(ResourceSchema):
     later: ClassVar[frozenset[str]] = frozenset({"schema", "sql", "and", "or", "roleName"})
 
-    description = Text()
-    engine = Line(required=True, validate=choice("allow", "matcho", later=("json-schema", "sql", "complex")))
-    matcho = fields.Raw()
-    link = Several(Group(ReferenceSchema))
+    description = Text(metadata=meaning("what it is for, for people"))
+    engine = Line(
+        required=True,
+        validate=choice("allow", "matcho", later=("json-schema", "sql", "complex")),
+        metadata=meaning("how it decides"),
+    )
+    matcho = fields.Raw(metadata=meaning("the pattern that a request must match, with `engine: matcho`"))
+    link = Several(
+        Group(ReferenceSchema),
+        metadata=meaning(
+            "whom it is for: a `User/…`, `Client/…` or `Operation/…`; any of them; without, for every view"
+        ),
+    )
 
 
 SCHEMAS: Mapping[str, Schema] = {

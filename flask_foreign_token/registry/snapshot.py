@@ -57,6 +57,13 @@ class RegistrySnapshot:
         """The provider that an introspector in force is linked to; none: its tokens have no user."""
         return self.providers.get(introspector)
 
+    def issuer_of(self, system: str) -> str | None:
+        """Whose tokens lead to identifiers of `system`; none: nobody's."""
+        for link in self.linked:
+            if link.in_force and link.provider is not None and link.provider.system == system:
+                return link.settings.jwt.iss
+        return None
+
 
 class SnapshotBuilder:
     """Builds snapshots from resources and nothing else. It does no I/O.
@@ -88,13 +95,7 @@ class SnapshotBuilder:
         faults = Faults()
         held = _by_key(resources, faults)
         parts = self._parts(held, previous, faults)
-        linker = Linker(
-            self._http,
-            default_audience=self._default_audience,
-            key_grace=self._key_grace,
-            previous=previous.linked if previous is not None else (),
-        )
-        linked = linker.link(parts.values(), held, faults)
+        linked = self._linker(previous).link(parts.values(), held, faults)
         faults.raise_any()
         in_force = [link for link in linked if link.in_force]
         snapshot = RegistrySnapshot(
@@ -105,15 +106,33 @@ class SnapshotBuilder:
                 part.policy for part in parts.values() if isinstance(part, PolicyPart) and part.settings.active
             ),
             providers=MappingProxyType({link.introspector.introspector: link.provider for link in in_force}),
-            out_of_service=tuple(
-                issue for part in parts.values() if isinstance(part, IntrospectorPart) for issue in part.issues
-            ),
+            out_of_service=_out_of_service(parts),
             parts=MappingProxyType(parts),
             linked=linked,
         )
         if previous is not None:
             _retire_sources(previous, snapshot)
         return snapshot
+
+    def faults(self, resources: Iterable[Resource], unreadable: Iterable[Key] = ()) -> tuple[Issue, ...]:
+        """Everything that is wrong with `resources`: why they must not be used, and why introspectors in them could
+        not check a token.
+
+        :param unreadable: what else is kept, so that a reference to it is not taken for one to nothing.
+        """
+        faults = Faults()
+        held = _by_key(resources, faults)
+        parts = self._parts(held, None, faults)
+        self._linker(None).link(parts.values(), {*held, *unreadable}, faults)
+        return (*faults.issues, *_out_of_service(parts))
+
+    def _linker(self, previous: RegistrySnapshot | None) -> Linker:
+        return Linker(
+            self._http,
+            default_audience=self._default_audience,
+            key_grace=self._key_grace,
+            previous=previous.linked if previous is not None else (),
+        )
 
     def _parts(
         self, held: Mapping[Key, Resource], previous: RegistrySnapshot | None, faults: Faults
@@ -128,6 +147,10 @@ class SnapshotBuilder:
             with faults.gathered():
                 parts[key] = self._maker.make(resource)
         return parts
+
+
+def _out_of_service(parts: Mapping[Key, Part]) -> tuple[Issue, ...]:
+    return tuple(issue for part in parts.values() if isinstance(part, IntrospectorPart) for issue in part.issues)
 
 
 def _retire_sources(previous: RegistrySnapshot, current: RegistrySnapshot) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeGuard
+
+from ..instants import instant
 
 CREATED_AT = "https://aidbox.app/ex/createdAt"
 """The extension of ``meta`` that says when a user was made."""
@@ -13,8 +14,8 @@ CREATED_AT = "https://aidbox.app/ex/createdAt"
 MAX_DEPTH = 30
 """How deep objects and lists may be nested in what is stored; MariaDB takes 32 for JSON."""
 
-_RESERVED = frozenset({"resourceType", "id", "identifier", "data", "inactive", "meta"})
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+RESERVED = frozenset({"resourceType", "id", "identifier", "data", "inactive", "meta"})
+"""Members of a User resource that are no attributes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Identifier:
     :param issuer: the one that vouched for it first.
     :param data: userinfo, as it came.
     :param attributes: what :func:`to_scim` made of it.
-    :param version: raised by every change of `data` or `attributes`.
+    :param version: raised by every change of anything else here.
     """
 
     system: str
@@ -66,7 +67,7 @@ def check_to_scim(rules: Mapping[str, object]) -> list[tuple[str, str]]:
     for key, path in rules.items():
         if not _is_path(path):
             faults.append((key, 'must be a list of names, such as ["name", "givenName"]'))
-        elif path[0] in _RESERVED:
+        elif path[0] in RESERVED:
             faults.append((key, f"must not reach {path[0]}, which is not for a provider to say"))
         elif other := next((other for other, place in taken.items() if _overlap(path, place)), None):
             faults.append((key, f"cannot stand beside {other}, which goes to the same place"))
@@ -103,14 +104,9 @@ def _meta(identifiers: Sequence[Identifier]) -> dict[str, object]:
     return {
         # The sum changes with each of them; the highest would hide a change of another.
         "versionId": str(sum(identifier.version for identifier in identifiers)),
-        "lastUpdated": _instant(max(identifier.updated_at for identifier in identifiers)),
-        "extension": [{"url": CREATED_AT, "valueInstant": _instant(created_at)}],
+        "lastUpdated": instant(max(identifier.updated_at for identifier in identifiers)),
+        "extension": [{"url": CREATED_AT, "valueInstant": instant(created_at)}],
     }
-
-
-def _instant(seconds: float) -> str:
-    moment = _EPOCH + timedelta(microseconds=round(seconds * 1_000_000))
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _put(attributes: dict[str, Any], path: Sequence[str], value: object) -> None:

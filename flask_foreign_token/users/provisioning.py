@@ -47,7 +47,7 @@ class UserSnapshot:
 
     :param key: the value of the primary key in the app's model.
     :param resource: the User resource that policies see; not to be changed.
-    :param identifier: the :func:`~.store.identifier_id` by which the user was found; none if by the key.
+    :param identifier: what `identifier_id` of the store made of the identifier that led here; none if the key did.
     """
 
     key: Any
@@ -196,14 +196,19 @@ class Users:
         elif self._creates(look_up.provider):
             known = self._create(look_up, orphan=found is not None)
         else:
-            self._unknown.put(look_up.key, True, self._clock() + min(self._ttl, UNKNOWN_TTL))
-            return None
-        # What was read may be older than what was forgotten meanwhile, before it was put here or after that.
-        if self._era is era:
-            self._known.put(look_up.key, known, self._clock() + self._ttl)
-        if self._era is not era:
-            self._known.drop(look_up.key)
+            known = None
+        self._remember(look_up.key, known, era)
         return known
+
+    def _remember(self, key: _Key, known: _Known | None, era: object) -> None:
+        # What was read in `era` may be older than what was forgotten meanwhile, before it is put here or after that.
+        if self._era is era and known is None:
+            self._unknown.put(key, True, self._clock() + min(self._ttl, UNKNOWN_TTL))
+        elif self._era is era and known is not None:
+            self._known.put(key, known, self._clock() + self._ttl)
+        if self._era is not era:
+            self._known.drop(key)
+            self._unknown.drop(key)
 
     def _creates(self, provider: Provider) -> bool:
         return self._create_user if provider.create_user is None else provider.create_user

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .models import Models
     from .provisioning import UserSnapshot
 
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _FIELDS = tuple(field.name for field in fields(Identifier))
 
 
@@ -25,13 +27,18 @@ class StoredUser:
     """A user as the database has it.
 
     :param key: the value of the primary key.
-    :param active: neither the app's own attribute nor any identifier says otherwise.
+    :param enabled: what the app's own attribute says; true where there is none.
     :param identifiers: from the oldest to the newest.
     """
 
     key: Any
-    active: bool
+    enabled: bool
     identifiers: tuple[Identifier, ...]
+
+    @property
+    def active(self) -> bool:
+        """Neither the app's own attribute nor any identifier says otherwise."""
+        return self.enabled and not any(identifier.inactive for identifier in self.identifiers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,11 @@ class FoundUser:
 
     issuer: str
     user: StoredUser | None
+
+
+def is_storable(text: str) -> bool:
+    """Whether any database can hold `text`: PostgreSQL knows no NUL, and half of a surrogate pair is no character."""
+    return _UNSTORABLE.search(text) is None
 
 
 def identifier_id(system: str, value: str) -> str:
@@ -73,7 +85,7 @@ class UserStore:
         self._transactions = transactions
         self._table: sa.Table = models.identifier.__table__
         self._find = _statement_to_find(models, self._table)
-        self._get = _statement_to_get(models, self._table)
+        self._get = statement_to_get(models)
 
     def find(self, id_: str) -> FoundUser | None:
         """Whom the identifier with this :func:`identifier_id` names; one statement.
@@ -84,7 +96,7 @@ class UserStore:
             rows = connection.execute(self._find, {"asked": id_}).all()
         if not rows:
             return None
-        return FoundUser(rows[0].vouched, None if rows[0].key is None else _stored(rows))
+        return FoundUser(rows[0].vouched, None if rows[0].key is None else stored_user(rows))
 
     def get(self, key: object) -> StoredUser:
         """The user with this primary key, who need not have any identifier; one statement.
@@ -95,7 +107,7 @@ class UserStore:
         """
         with self._transactions.reading() as connection:
             rows = connection.execute(self._get, {"asked": key}).all()
-        return _stored(rows) if rows else StoredUser(key, active=True, identifiers=())
+        return stored_user(rows) if rows else StoredUser(key, enabled=True, identifiers=())
 
     def create(self, identifier: Identifier, *, orphan: bool) -> StoredUser:
         """Store a new user with one identifier; two statements.
@@ -109,17 +121,9 @@ class UserStore:
         with self._transactions.writing() as connection:
             if orphan:
                 connection.execute(self._without_user(id_))
-            user = self._new_user(connection)
-            connection.execute(sa.insert(self._table).values(id=id_, user_id=user.key, **_values(identifier)))
-        return StoredUser(user.key, user.active, (identifier,))
-
-    def _new_user(self, connection: sa.Connection) -> StoredUser:
-        # A session, since only the mapper knows what the app's class asks for: defaults, inheritance, listeners.
-        with sa_orm.Session(connection, join_transaction_mode="rollback_only") as session:
-            user = self._models.user()
-            session.add(user)
-            session.flush()
-            return StoredUser(sa.inspect(user).identity[0], self._models.is_active(user), ())
+            user = insert_user(self._models, connection)
+            connection.execute(sa.insert(self._table).values(row_of(user.key, identifier)))
+        return StoredUser(user.key, user.enabled, (identifier,))
 
     def _without_user(self, id_: str) -> sa.Delete:
         owner = sa.exists().where(self._models.key == self._table.c.user_id)
@@ -136,7 +140,9 @@ def _statement_to_find(models: Models, table: sa.Table) -> sa.Select[Any]:
     )
 
 
-def _statement_to_get(models: Models, table: sa.Table) -> sa.Select[Any]:
+def statement_to_get(models: Models) -> sa.Select[Any]:
+    """Selects what :func:`stored_user` reads of the user whose primary key is the parameter `asked`."""
+    table: sa.Table = models.identifier.__table__
     return (
         _statement(models, table)
         .join_from(models.user, table, table.c.user_id == models.key, isouter=True)
@@ -144,9 +150,31 @@ def _statement_to_get(models: Models, table: sa.Table) -> sa.Select[Any]:
     )
 
 
+def statement_to_list(models: Models, page: sa.Select[Any]) -> sa.Select[Any]:
+    """Selects what :func:`stored_user` reads of the users in `page`, ordered by primary key.
+
+    :param page: of a statement whose columns are those of :func:`users_of`.
+    """
+    table: sa.Table = models.identifier.__table__
+    users = page.subquery()
+    return (
+        sa.select(users.c.key, users.c.active, *_columns(table))
+        .join_from(users, table, table.c.user_id == users.c.key, isouter=True)
+        .order_by(users.c.key, table.c.created_at, table.c.id)
+    )
+
+
+def users_of(models: Models) -> sa.Select[Any]:
+    """Selects the key of every user, and whether the app's own attribute lets them in."""
+    return sa.select(models.key.label("key"), _active(models))
+
+
 def _statement(models: Models, table: sa.Table, *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    columns = [table.c[name] for name in _FIELDS]
-    return sa.select(models.key.label("key"), _active(models), *columns, *more).order_by(table.c.created_at, table.c.id)
+    return users_of(models).add_columns(*_columns(table), *more).order_by(table.c.created_at, table.c.id)
+
+
+def _columns(table: sa.Table) -> list[sa.Column[Any]]:
+    return [table.c[name] for name in _FIELDS]
 
 
 def _active(models: Models) -> sa.ColumnElement[Any]:
@@ -154,13 +182,30 @@ def _active(models: Models) -> sa.ColumnElement[Any]:
     return active.label("active")
 
 
-def _values(identifier: Identifier) -> dict[str, object]:
-    return {name: getattr(identifier, name) for name in _FIELDS}
+def insert_user(models: Models, connection: sa.Connection, **attributes: object) -> StoredUser:
+    """Store a new user that has no identifier yet.
+
+    :param attributes: of the app's class; what is not among them is left to its defaults.
+    :raises sqlalchemy.exc.IntegrityError: the app's model refuses the row.
+    """
+    # A session, since only the mapper knows what the app's class asks for: defaults, inheritance, listeners.
+    with sa_orm.Session(connection, join_transaction_mode="rollback_only") as session:
+        user = models.user()
+        for name, value in attributes.items():
+            setattr(user, name, value)
+        session.add(user)
+        session.flush()
+        return StoredUser(sa.inspect(user).identity[0], models.is_active(user), ())
 
 
-def _stored(rows: Iterable[sa.Row[Any]]) -> StoredUser:
+def row_of(key: object, identifier: Identifier) -> dict[str, object]:
+    """The row of ``foreign_token_identifier`` for an identifier of the user with that primary key."""
+    values = {name: getattr(identifier, name) for name in _FIELDS}
+    return {"id": identifier_id(identifier.system, identifier.value), "user_id": key, **values}
+
+
+def stored_user(rows: Iterable[sa.Row[Any]]) -> StoredUser:
     """One user from the rows of their identifiers, or from one row without any."""
     first, *_ = rows
     identifiers = tuple(Identifier(*(getattr(row, name) for name in _FIELDS)) for row in rows if row.system is not None)
-    active = bool(first.active) and not any(identifier.inactive for identifier in identifiers)
-    return StoredUser(first.key, active, identifiers)
+    return StoredUser(first.key, bool(first.active), identifiers)

@@ -9,8 +9,8 @@ from sqlalchemy.schema import CreateTable
 
 from flask_foreign_token.errors import DatabaseUnavailable, Rejected
 from flask_foreign_token.registry.database import RegistryTables, tables_for
+from flask_foreign_token.registry.edits import Edit, State
 from flask_foreign_token.registry.feed import BEGINNING, USER
-from flask_foreign_token.registry.registry import Contents
 
 from .bodies import policy
 from .conftest import MakeEngine
@@ -186,22 +186,27 @@ def test_a_version_that_comes_again_after_a_restoration_is_another_one(place: Pl
 
 def test_the_check_sees_what_would_be_stored(place: Place) -> None:
     place.apply(policy("a"), policy("b"))
-    seen: list[Contents] = []
+    seen: list[State] = []
 
-    applied = place.registry.apply([policy("c"), policy("a", active=False)], [("AccessPolicy", "b")], check=seen.append)
+    place.registry.edit(
+        Edit([policy("c"), policy("a", active=False)], [("AccessPolicy", "b")]),
+        check=lambda before, after: seen.extend((before, after)),
+    )
 
-    assert seen == [applied]
-    assert names(applied) == ["AccessPolicy/a", "AccessPolicy/c"]
+    before, after = seen
+    assert [resource.name for resource in before.resources] == ["AccessPolicy/a", "AccessPolicy/b"]
+    assert after.resources == place.registry.read().resources
+    assert [resource.name for resource in after.resources] == ["AccessPolicy/a", "AccessPolicy/c"]
 
 
 def test_what_the_check_refuses_changes_nothing(place: Place) -> None:
     before = place.apply(policy("a"))
 
-    def refuse(contents: Contents) -> None:
+    def refuse(before: State, after: State) -> None:
         raise Rejected.at("", "no")
 
     with pytest.raises(Rejected):
-        place.registry.apply([policy("a", active=False), policy("b")], [], check=refuse)
+        place.registry.edit(Edit([policy("a", active=False), policy("b")]), check=refuse)
 
     assert place.registry.read() == before
     assert place.feed.latest() == before.position
@@ -286,7 +291,7 @@ def test_every_row_that_cannot_be_read_is_named(place: Place) -> None:
 def test_a_row_that_cannot_be_read_is_mended_by_writing_or_deleting_it(place: Place, is_deleted: bool) -> None:
     place.write_by_hand("{")
     with pytest.raises(Rejected, match="AccessPolicy/p"):
-        place.apply(policy("a"))
+        place.registry.read()
 
     if is_deleted:
         place.apply(deletes=[("AccessPolicy", "p")])

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from flask_foreign_token.errors import Rejected
 from flask_foreign_token.registry.database import RegistryTables
-from flask_foreign_token.registry.registry import Contents
+from flask_foreign_token.registry.edits import Edit, State
 
 from .bodies import policy
 from .conftest import MakeEngine
@@ -40,14 +40,14 @@ def test_two_writers_at_once_check_one_after_the_other(engine_of_file: MakeEngin
     places = [Place(engine_of_file(), tables) for _ in range(4)]
     start = threading.Barrier(len(places))
 
-    def refuse_a_second(contents: Contents) -> None:
-        if len(contents.resources) > 1:
+    def refuse_a_second(before: State, after: State) -> None:
+        if len(after.resources) > 1:
             raise Rejected.at("", "there is one already")
 
     def write(number: int) -> bool:
         start.wait(10)
         try:
-            places[number].registry.apply([policy(str(number))], check=refuse_a_second)
+            places[number].registry.edit(Edit([policy(str(number))]), check=refuse_a_second)
         except Rejected:
             return False
         return True

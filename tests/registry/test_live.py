@@ -11,12 +11,15 @@ from sqlalchemy import Engine
 from flask_foreign_token.errors import REST, DatabaseUnavailable, RegistryUnavailable, Rejected
 from flask_foreign_token.http import Http
 from flask_foreign_token.registry.database import DatabaseRegistry, RegistryTables
+from flask_foreign_token.registry.edits import Edit
 from flask_foreign_token.registry.feed import USER, ChangeFeed
 from flask_foreign_token.registry.file import FileRegistry
 from flask_foreign_token.registry.live import LiveRegistry
 from flask_foreign_token.registry.registry import Registry
 from flask_foreign_token.registry.snapshot import SnapshotBuilder
 from flask_foreign_token.transactions import Transactions
+
+from .places import unchecked
 
 POLICY = {"resourceType": "AccessPolicy", "id": "all", "engine": "allow"}
 OTHER = {"resourceType": "AccessPolicy", "id": "other", "engine": "allow"}
@@ -67,7 +70,7 @@ class Place:
             raise self.failure
 
     def write(self, *bodies: dict[str, Any]) -> None:
-        self.store.apply(bodies, check=lambda contents: None)
+        self.store.edit(Edit(bodies), check=unchecked)
 
     def announce(self, user: str) -> None:
         with self.feed.writing() as connection:
@@ -171,7 +174,7 @@ def test_what_was_refused_and_is_mended_comes_into_force(place: Place) -> None:
     live = place.live()
     with pytest.raises(RegistryUnavailable, match="registry"):
         live.current()
-    place.store.apply([POLICY], [("AccessPolicy", "wrong")], check=lambda contents: None)
+    place.store.edit(Edit([POLICY], [("AccessPolicy", "wrong")]), check=unchecked)
 
     place.clock.now += POLL
 
@@ -274,6 +277,34 @@ def test_all_wait_for_the_one_that_loads_the_first_state(place: Place) -> None:
         thread.join(10)
 
     assert (found, place.prepared) == ([{"all"}] * 16, 1)
+
+
+def test_a_change_is_in_force_as_soon_as_the_registry_is_refreshed(place: Place) -> None:
+    live = place.live()
+    live.current()
+    place.write(POLICY)
+
+    live.refresh()
+
+    assert policies(live) == {"all"}
+
+
+def test_refreshing_a_registry_that_is_refused_leaves_in_force_what_was(place: Place) -> None:
+    place.write(POLICY)
+    live = place.live()
+    live.current()
+    place.write(OTHER, WRONG)
+
+    live.refresh()
+
+    assert policies(live) == {"all"}
+
+
+def test_refreshing_says_that_the_database_cannot_be_reached(place: Place) -> None:
+    place.failure = DatabaseUnavailable()
+
+    with pytest.raises(DatabaseUnavailable):
+        place.live(Unreachable()).refresh()
 
 
 class Unreachable:

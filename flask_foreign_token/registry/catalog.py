@@ -1,0 +1,116 @@
+"""The registry's resources as an operator reads and changes them, in a database or in a file."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from ..errors import Issue, Rejected
+from ..instants import instant
+from .edits import Edit, Outcome, State
+from .registry import Kept, Store
+from .resources import Key
+from .secrets import masked
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A resource as an operator sees it.
+
+    :param body: `resourceType` and `id` first, secrets masked, and ``meta`` where times and versions are kept. In a
+        file the text of variables stands as it is.
+    :param version: changes with what is shown; no secret has a part in it.
+    """
+
+    key: Key
+    body: Mapping[str, object] = field(repr=False)
+    version: str
+
+
+class Catalog:
+    """Shows resources and changes them. Making one does no I/O.
+
+    What cannot be used can be looked at and mended all the same.
+
+    :param prepare: called first of all; makes the tables, where there are any to make.
+    :param faults: everything that is wrong with the resources that can be read, taken as a whole.
+    :param refresh: called after an edit; brings it into force in this process.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        prepare: Callable[[], object],
+        faults: Callable[[State], Iterable[Issue]],
+        refresh: Callable[[], object],
+    ) -> None:
+        self._store = store
+        self._prepare = prepare
+        self._faults = faults
+        self._refresh = refresh
+
+    def list(self, type_: str) -> builtins.list[Shown]:
+        """The resources of that type, by id; those that cannot be read as resources are left out.
+
+        :raises Rejected: the file cannot be read.
+        :raises DatabaseUnavailable: the database cannot be reached, or a table is missing.
+        """
+        self._prepare()
+        return sorted(map(_shown, self._store.kept(type_)), key=lambda shown: shown.key)
+
+    def get(self, key: Key) -> Shown | None:
+        """The resource with that key; none: there is none that can be read.
+
+        :raises: as :meth:`list`.
+        """
+        self._prepare()
+        found = self._store.kept(*key)
+        return _shown(found[0]) if found else None
+
+    def apply(self, edit: Edit) -> dict[Key, Outcome]:
+        """Change resources, all of them or none. Here the change is in force when this returns.
+
+        What is written must be right, and nothing else may come to be wrong through it. Faults of other resources that
+        were there before do not stand in the way, so that a registry can be mended step by step; while there are any,
+        what was in force stays so.
+
+        :return: what became of each, in the order of `edit`.
+        :raises Rejected: names every fault; nothing was changed.
+        :raises NotStored: a resource to delete is not there; nothing was changed.
+        :raises Conflict: a resource is not in the version that is expected; nothing was changed.
+        :raises DatabaseUnavailable: the database cannot be reached, or a table is missing.
+        """
+        self._prepare()
+        outcomes = self._store.edit(edit, check=partial(self._check, edit))
+        self._refresh()
+        return outcomes
+
+    def _check(self, edit: Edit, before: State, after: State) -> None:
+        found = self._faults_in(after)
+        if not found:
+            return
+        names = {f"{body['resourceType']}/{body['id']}" for body in edit.upserts}
+        known = set(map(_place, self._faults_in(before)))
+        introduced = [issue for issue in found if issue.resource in names or _place(issue) not in known]
+        if introduced:
+            raise Rejected(introduced)
+
+    def _faults_in(self, state: State) -> tuple[Issue, ...]:
+        return (*state.issues, *self._faults(state))
+
+
+def _place(issue: Issue) -> tuple[str, str]:
+    """Not the reason: it may name another resource, and another one after the edit."""
+    return issue.resource, issue.path
+
+
+def _shown(kept: Kept) -> Shown:
+    type_, id_ = kept.key
+    body: dict[str, object] = {"resourceType": type_, "id": id_}
+    body |= masked(kept.body)
+    if kept.last_updated is not None:
+        body["meta"] = {"versionId": kept.version, "lastUpdated": instant(kept.last_updated)}
+    return Shown(kept.key, body, kept.version)

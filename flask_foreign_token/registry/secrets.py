@@ -1,0 +1,169 @@
+"""Secrets in the bodies of resources: shown as a mask, and kept where the mask is written back.
+
+Where secrets are is what the schemas say. What an object with secrets holds beyond its schema is masked too, since it
+may be a secret with its name misspelt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from marshmallow import Schema, fields
+
+from .faults import Faults
+from .fields import MASK, Path, Secret, shown
+from .schemas import SCHEMAS
+
+
+def masked(body: Mapping[str, object]) -> dict[str, object]:
+    """`body` with :data:`~.fields.MASK` in place of every secret, whatever is written there.
+
+    Of a type that is not known only the names of the members are shown.
+    """
+    members = _members_of(body)
+    return dict(body) if members is None else _masked_members(members, body)
+
+
+def restored(body: Mapping[str, object], stored: object) -> dict[str, object]:
+    """`body` with the secrets of `stored` where the mask is written.
+
+    An item of a list is the stored one at the same position, and that only while nothing but secrets differs.
+
+    :param stored: the body that is stored; anything else: none is.
+    :raises Rejected: names every mask that stands for nothing that is stored.
+    """
+    members = _members_of(body)
+    if members is None:
+        return dict(body)
+    restoration = _Restoration()
+    kept = restoration.members(members, body, stored if isinstance(stored, Mapping) else {}, ())
+    restoration.faults.raise_any()
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Secret:
+    """The place of a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """The place of an object with secrets in it.
+
+    :param members: by the names that are written; none: there are no secrets there.
+    """
+
+    members: Mapping[str, _Place | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """The place of a list with secrets in its items."""
+
+    item: _Place
+
+
+_Place = _Secret | _Object | _List
+_Members = Mapping[str, _Place | None]
+
+_SECRET = _Secret()
+_UNKNOWN_TYPE: _Members = {"resourceType": None, "id": None}
+
+
+class _Nothing(Enum):
+    """What there is to restore a secret from, where there is none; the value is the reason to give."""
+
+    STORED = "is the mask that stands for a secret, and none is stored"
+    ALIKE = "is the mask that stands for a secret, and what is stored at this position is another; write the key again"
+
+
+def _place(field: fields.Field[object]) -> _Place | None:
+    if isinstance(field, Secret):
+        return _SECRET
+    if isinstance(field, fields.Nested):
+        members = _members(field.schema)
+        return _Object(members) if members is not None else None
+    if isinstance(field, fields.List):
+        item = _place(field.inner)
+        return _List(item) if item is not None else None
+    return None
+
+
+def _members(schema: Schema) -> _Members | None:
+    """The places in an object of `schema`; none when it holds no secret."""
+    members = {field.data_key or name: _place(field) for name, field in schema.fields.items()}
+    return members if any(members.values()) else None
+
+
+_MEMBERS = {type_: _members(schema) for type_, schema in SCHEMAS.items()}
+
+
+def _members_of(body: Mapping[str, object]) -> _Members | None:
+    type_ = body.get("resourceType")
+    return _MEMBERS.get(type_, _UNKNOWN_TYPE) if isinstance(type_, str) else _UNKNOWN_TYPE
+
+
+def _masked_members(members: _Members, value: Mapping[str, object]) -> dict[str, object]:
+    return {name: _masked(members.get(name, _SECRET), inner) for name, inner in value.items()}
+
+
+def _masked(place: _Place | None, value: object) -> object:
+    match place, value:
+        case None, _:
+            return value
+        case _Object(members), Mapping():
+            return _masked_members(members, value)
+        case _List(item), list():
+            return [_masked(item, inner) for inner in value]
+        case _:
+            return MASK
+
+
+class _Restoration:
+    """Goes through a body beside the stored one, and notes the masks that stand for nothing."""
+
+    def __init__(self) -> None:
+        self.faults = Faults()
+
+    def members(self, members: _Members, value: Mapping[str, object], stored: object, path: Path) -> dict[str, object]:
+        return {
+            name: self._value(members.get(name, _SECRET), inner, _member(stored, name), (*path, shown(name)))
+            for name, inner in value.items()
+        }
+
+    def _value(self, place: _Place | None, value: object, stored: object, path: Path) -> object:
+        match place, value:
+            case None, _:
+                return value
+            case _, str() if value == MASK:
+                return self._secret(place, stored, path)
+            case _Object(members), Mapping():
+                return self.members(members, value, stored, path)
+            case _List(item), list():
+                return self._items(item, value, stored, path)
+            case _:
+                return value
+
+    def _secret(self, place: _Place, stored: object, path: Path) -> object:
+        if isinstance(stored, _Nothing):
+            self.faults.add("", ".".join(path), stored.value)
+        elif _masked(place, stored) != MASK:
+            self.faults.add("", ".".join(path), _Nothing.STORED.value)
+        return stored
+
+    def _items(self, place: _Place, value: Sequence[object], stored: object, path: Path) -> list[object]:
+        items: list[object] = []
+        for position, item in enumerate(value):
+            there = stored[position] if isinstance(stored, list) and position < len(stored) else _Nothing.STORED
+            if not isinstance(there, _Nothing) and _masked(place, item) != _masked(place, there):
+                there = _Nothing.ALIKE
+            items.append(self._value(place, item, there, (*path, str(position))))
+        return items
+
+
+def _member(stored: object, name: str) -> object:
+    if isinstance(stored, _Nothing):
+        return stored
+    return stored.get(name, _Nothing.STORED) if isinstance(stored, Mapping) else _Nothing.STORED

@@ -1,0 +1,215 @@
+"""What an operator does to users, on the databases that apps have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import orm as sa_orm
+
+from flask_foreign_token.errors import InvalidToken, Rejected
+from flask_foreign_token.registry.edits import Conflict
+from flask_foreign_token.tables import create_missing
+from flask_foreign_token.users.accounts import ShownUser
+from flask_foreign_token.users.mapping import MAX_DEPTH
+
+from ..users.accounts import Desk, faults_of, named
+from ..users.conftest import LOOK_ALIKES, Says, World, a_credential, a_provider, a_token, a_world, at_once, closed
+from .servers import SERVERS
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    with SERVERS[request.param]() as url:
+        yield url
+
+
+@pytest.fixture
+def world(server_url: str) -> Iterator[World]:
+    """An app with our model of users; each test has its own table of them."""
+    world = a_world(server_url, create_all=False)
+    create_missing(world.transactions, world.models.tables)
+    yield world
+    with world.app.app_context():
+        world.db.drop_all()
+    closed(world)
+
+
+class Staff:
+    """An app with a model of its own, to which others refer."""
+
+    def __init__(self, url: str) -> None:
+        self.notes: list[type] = []
+        self.world = a_world(url, user_class=self._person, active_attribute="is_active")
+
+    def _person(self, db: SQLAlchemy) -> type:
+        columns: dict[str, Any] = {
+            "id": sa.Column(sa.Integer, primary_key=True),
+            "is_active": sa.Column(sa.Boolean, nullable=False, default=True),
+        }
+        person = type("Person", (db.Model,), columns)
+        note = {
+            "id": sa.Column(sa.Integer, primary_key=True),
+            "author_id": sa.Column(sa.ForeignKey("person.id"), nullable=False),
+            "author": sa_orm.relationship("Person"),
+        }
+        self.notes.append(type("Note", (db.Model,), note))
+        return person
+
+
+@pytest.fixture
+def staff(server_url: str) -> Iterator[Staff]:
+    staff = Staff(server_url)
+    yield staff
+    with staff.world.app.app_context():
+        staff.world.db.drop_all()
+    closed(staff.world)
+
+
+def nested(depth: int) -> Any:
+    value: Any = "leaf \u0001 \U0001f600"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_what_is_written_is_read_and_can_be_written_back(world: World) -> None:
+    desk = Desk(world)
+    body = {
+        "identifier": named("ann", "nan"),
+        "inactive": True,
+        "data": {"deep": nested(MAX_DEPTH - 1), "n": [1, 1.0, 1e300, 2**70, None, True]},
+        "name": {"givenName": "Ánn \U0001f600"},
+        "large": "x" * 900_000,
+    }
+
+    outcome, user = desk.accounts.put("ann", body)
+
+    assert outcome == "created"
+    assert {name: user.resource[name] for name in body} == body
+    assert desk.accounts.get("ann") == user
+    assert desk.accounts.put("ann", dict(user.resource)) == ("unchanged", user)
+
+
+def test_look_alikes_are_told_apart(world: World) -> None:
+    desk = Desk(world)
+    for pair in LOOK_ALIKES:
+        desk.put("0", identifier=named(pair[0]))
+        desk.put("1", identifier=named(pair[1]))
+
+        for number, value in enumerate(pair):
+            for system in ("keycloak", None):
+                found = desk.accounts.search(identifier=(system, value))
+                assert [user.id for user in found.users] == [str(number)]
+        desk.accounts.delete("0")
+        desk.accounts.delete("1")
+
+
+def test_pages_are_counted_and_put_together(world: World) -> None:
+    desk = Desk(world)
+    for id_ in "cadb":
+        desk.put(id_, identifier=named(f"{id_}1", f"{id_}2"), x=id_)
+
+    pages = [desk.accounts.search(offset=offset, limit=2) for offset in (0, 2, 4)]
+
+    assert [(page.total, [user.id for user in page.users]) for page in pages] == [
+        (4, ["a", "b"]),
+        (4, ["c", "d"]),
+        (4, []),
+    ]
+    assert [user.resource["x"] for user in pages[0].users] == ["a", "b"]
+    assert desk.accounts.search(offset=10**30).users == []
+
+
+def test_of_many_who_register_one_subject_one_succeeds(world: World) -> None:
+    desks = [Desk(world) for _ in range(8)]
+
+    def register(number: int) -> object:
+        try:
+            return desks[number].put(None, identifier=named("ann"))
+        except Rejected as rejected:
+            return str(rejected)
+
+    results = at_once(8, register)
+
+    assert sum(isinstance(result, ShownUser) for result in results) == 1
+    assert {result for result in results if isinstance(result, str)} == {"User identifier.0: belongs to another user"}
+    assert world.population == (1, 1)
+
+
+def test_of_many_who_expect_one_version_one_succeeds(world: World) -> None:
+    desks = [Desk(world) for _ in range(8)]
+    desks[0].put("7", identifier=named("ann"))
+
+    def change(number: int) -> str:
+        try:
+            return desks[number].accounts.put("7", {"identifier": named("ann"), "n": number}, expected="1")[0]
+        except Conflict:
+            return "conflict"
+
+    assert sorted(at_once(8, change)) == ["conflict"] * 7 + ["updated"]
+
+
+def test_an_identifier_that_is_first_seen_while_it_is_registered_belongs_to_one_user(world: World) -> None:
+    desk, provider = Desk(world), a_provider(Says())
+
+    def act(number: int) -> object:
+        if number:
+            return world.users().find_or_create(a_token("ann"), provider, a_credential())
+        try:
+            return desk.put(None, identifier=named("ann"))
+        except Rejected as rejected:
+            return str(rejected)
+
+    at_once(8, act)
+
+    assert world.population == (1, 1)
+
+
+def test_a_key_that_was_given_by_hand_is_not_given_again(staff: Staff) -> None:
+    desk = Desk(staff.world)
+
+    desk.put("1", identifier=named("ann"))
+    desk.put("3")
+
+    assert [int(desk.put(None).id) for _ in range(3)] == [4, 5, 6]
+
+
+@pytest.mark.parametrize("id_", [str(2**31), str(2**62), "ann", "1.0"])
+def test_what_is_no_key_of_that_column_is_nobodys(staff: Staff, id_: str) -> None:
+    desk = Desk(staff.world)
+
+    assert desk.accounts.get(id_) is None
+    assert [path for _, path, _ in faults_of(desk.put, id_)] == ["id"]
+    assert faults_of(desk.accounts.delete, id_) == [(f"User/{id_}", "", "is not stored")]
+
+
+def test_the_apps_own_attribute_keeps_a_user_out(staff: Staff) -> None:
+    desk, provider = Desk(staff.world), a_provider(Says())
+    desk.put("7", identifier=named("ann"))
+
+    desk.accounts.set_active("7", False)
+
+    with pytest.raises(InvalidToken):
+        staff.world.users().find_or_create(a_token("ann"), provider, a_credential())
+    desk.put("7", identifier=named("ann"))
+    assert staff.world.users().find_or_create(a_token("ann"), provider, a_credential()).key == 7
+
+
+def test_a_user_to_whom_other_rows_refer_is_not_deleted_before_those_are(staff: Staff) -> None:
+    desk = Desk(staff.world)
+    desk.put("7", identifier=named("ann"))
+    with staff.world.transactions.writing() as connection:
+        connection.execute(sa.insert(staff.notes[0].__table__).values(author_id=7))
+
+    [(_, _, reason)] = faults_of(desk.accounts.delete, "7")
+
+    assert "other rows refer to the user" in reason
+    assert staff.world.population == (1, 1)
+    with staff.world.transactions.writing() as connection:
+        connection.execute(sa.delete(staff.notes[0].__table__))
+    desk.accounts.delete("7")
+    assert staff.world.population == (0, 0)

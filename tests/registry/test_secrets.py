@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from marshmallow import Schema, fields
+
+from flask_foreign_token.errors import Rejected
+from flask_foreign_token.registry.fields import MASK, Secret
+from flask_foreign_token.registry.schemas import SCHEMAS
+from flask_foreign_token.registry.secrets import masked, restored
+
+from .bodies import introspector, policy, provider
+
+NONE_STORED = "is the mask that stands for a secret, and none is stored"
+
+
+def with_client(**client: object) -> dict[str, object]:
+    return provider(client={"id": "app", **client})
+
+
+def with_keys(*keys: Any) -> dict[str, object]:
+    return introspector(jwt={"iss": "i", "keys": list(keys)})
+
+
+def key(k: object, **members: object) -> dict[str, object]:
+    return {"kty": "OCT", "alg": "HS256", "k": k, **members}
+
+
+def refused(body: dict[str, object], stored: object) -> list[tuple[str, str]]:
+    with pytest.raises(Rejected) as caught:
+        restored(body, stored)
+    return [(issue.path, issue.message) for issue in caught.value.issues]
+
+
+def example(field: fields.Field[Any], secret: str) -> object:
+    """A value of that field with `secret` wherever a secret may stand, and nowhere else."""
+    if isinstance(field, Secret):
+        return secret
+    if isinstance(field, fields.Nested):
+        return examples(field.schema, secret)
+    if isinstance(field, fields.List):
+        return [example(field.inner, secret)]
+    return "shown"
+
+
+def examples(schema: Schema, secret: str) -> dict[str, object]:
+    return {field.data_key or name: example(field, secret) for name, field in schema.fields.items()}
+
+
+@pytest.mark.parametrize("type_", SCHEMAS)
+def test_every_secret_of_every_schema_is_masked_and_nothing_else(type_: str) -> None:
+    body = examples(SCHEMAS[type_], "hush") | {"resourceType": type_}
+
+    assert masked(body) == json.loads(json.dumps(body).replace("hush", MASK))
+
+
+@pytest.mark.parametrize("type_", SCHEMAS)
+def test_what_was_masked_is_restored(type_: str) -> None:
+    body = examples(SCHEMAS[type_], "hush") | {"resourceType": type_}
+
+    assert restored(masked(body), body) == body
+
+
+def test_the_secrets_are_those_of_the_client_and_of_the_jwt_settings() -> None:
+    assert masked(with_client(secret="hush"))["client"] == {"id": "app", "secret": MASK}
+    assert masked(introspector(jwt={"iss": "i", "secret": "hush"}))["jwt"] == {"iss": "i", "secret": MASK}
+    assert masked(with_keys(key("hush")))["jwt"] == {"iss": "i", "keys": [key(MASK)]}
+
+
+def test_masking_leaves_the_body_as_it_is() -> None:
+    body = with_client(secret="hush")
+
+    masked(body)
+
+    assert body == with_client(secret="hush")
+
+
+@pytest.mark.parametrize("secret", [None, 5, "", ["hush"], {"env": "HUSH"}])
+def test_a_secret_that_is_no_text_is_masked_too(secret: object) -> None:
+    assert masked(with_client(secret=secret)) == with_client(secret=MASK)
+    assert restored(with_client(secret=MASK), with_client(secret=secret)) == with_client(secret=secret)
+
+
+@pytest.mark.parametrize("jwt", ["hush", ["hush"], 5, None])
+def test_what_stands_where_an_object_with_secrets_belongs_is_masked(jwt: object) -> None:
+    assert masked(introspector(jwt=jwt))["jwt"] == MASK
+
+
+@pytest.mark.parametrize("keys", ["hush", {"k": "hush"}, None])
+def test_what_stands_where_a_list_of_secrets_belongs_is_masked(keys: object) -> None:
+    assert masked(introspector(jwt={"keys": keys}))["jwt"] == {"keys": MASK}
+
+
+def test_an_attribute_that_is_not_known_beside_a_secret_is_masked() -> None:
+    body = provider(client={"sceret": "hush"}, password="hush")
+
+    assert masked(body) == provider(client={"sceret": MASK}, password=MASK)
+
+
+def test_a_type_without_secrets_is_shown_as_it_is() -> None:
+    body = policy(description=MASK, matcho={"secret": MASK}, extra="x")
+
+    assert masked(body) == body
+    assert restored(body, None) == body
+
+
+@pytest.mark.parametrize("type_", ["User", "", None, 5, [], {}])
+def test_of_a_type_that_is_not_known_only_the_names_are_shown(type_: object) -> None:
+    body = {"resourceType": type_, "id": "x", "secret": "hush", "client": {"secret": "hush"}}
+
+    assert masked(body) == {"resourceType": type_, "id": "x", "secret": MASK, "client": MASK}
+    assert restored(masked(body), body) == body
+
+
+def test_a_mask_keeps_the_stored_secret_and_a_new_secret_replaces_it() -> None:
+    stored = with_client(secret="old")
+
+    assert restored(with_client(secret=MASK, redirect_uri="x"), stored) == with_client(secret="old", redirect_uri="x")
+    assert restored(with_client(secret="new"), stored) == with_client(secret="new")
+    assert restored(with_client(), stored) == with_client()
+
+
+@pytest.mark.parametrize("stored", [None, 5, [], "x", {}, {"client": 5}, provider(), with_client()])
+def test_a_mask_with_nothing_stored_behind_it_is_refused(stored: object) -> None:
+    assert refused(with_client(secret=MASK), stored) == [("client.secret", NONE_STORED)]
+
+
+def test_a_mask_in_place_of_a_whole_object_is_refused() -> None:
+    assert refused(provider(client=MASK), with_client(secret="old")) == [("client", NONE_STORED)]
+
+
+def test_every_mask_without_a_secret_is_named() -> None:
+    body = introspector(jwt={"iss": "i", "secret": MASK, "keys": [key(MASK), key("new"), key(MASK)]})
+
+    assert [path for path, _ in refused(body, {})] == ["jwt.secret", "jwt.keys.0.k", "jwt.keys.2.k"]
+
+
+def test_the_masks_of_a_list_keep_the_secrets_at_their_positions() -> None:
+    stored = with_keys(key("first"), key("second"))
+
+    assert restored(with_keys(key(MASK), key(MASK)), stored) == stored
+    assert restored(with_keys(key(MASK), key("new")), stored) == with_keys(key("first"), key("new"))
+    assert restored(with_keys(key(MASK)), stored) == with_keys(key("first"))
+
+
+@pytest.mark.parametrize("item", [key(MASK, alg="HS512"), key(MASK, format="plain"), {"k": MASK, "kty": "OCT"}])
+def test_a_mask_in_an_item_that_is_not_the_stored_one_is_refused(item: dict[str, object]) -> None:
+    [(path, reason)] = refused(with_keys(item), with_keys(key("first")))
+
+    assert path == "jwt.keys.0.k"
+    assert "write the key again" in reason
+
+
+def test_a_mask_beyond_the_end_of_the_stored_list_is_refused() -> None:
+    assert refused(with_keys(key(MASK), key(MASK)), with_keys(key("first"))) == [("jwt.keys.1.k", NONE_STORED)]
+
+
+def test_an_item_that_is_written_anew_need_not_be_like_the_stored_one() -> None:
+    body = with_keys(key("new", alg="HS512"), 5)
+
+    assert restored(body, with_keys(key("first"))) == body
