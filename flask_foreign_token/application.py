@@ -14,6 +14,7 @@ from flask import request as current_request
 from sqlalchemy import Engine, inspect
 
 from . import credentials, metadata
+from .admin.routes import ENDPOINTS, blueprint
 from .decorators import open_views
 from .errors import (
     ConfigError,
@@ -50,10 +51,12 @@ class _Views:
     """What the app's routes say, read at the first request, when none can be added any more.
 
     :param free: endpoints that ask for nothing: static files, and the metadata.
+    :param operator: endpoints that ask for the operator, and for nothing else.
     :param open: endpoints whose guard is not passed.
     """
 
     free: frozenset[str]
+    operator: frozenset[str]
     open: tuple[str, ...]
 
 
@@ -140,7 +143,7 @@ class Application:
         if self._passes(request, views):
             return
         state.authenticate()
-        if self.settings.protect == "all":
+        if self.settings.protect == "all" and request.endpoint not in views.operator:
             state.enforce(ANY_POLICY)
 
     def serve_metadata(self, resource: str) -> None:
@@ -155,6 +158,10 @@ class Application:
             return metadata.document(resource, issuers)
 
         self.app.add_url_rule(metadata.path_of(resource), METADATA, view)
+
+    def serve_admin(self, url_prefix: str) -> None:
+        """Mount the operator's REST API."""
+        self.app.register_blueprint(blueprint(self), url_prefix=url_prefix)
 
     def hold_to_any_policy(self) -> None:
         """Hold a request of a protected blueprint to any policy.
@@ -245,7 +252,8 @@ class Application:
     def _read_views(self) -> _Views:
         endpoints = ["static", *(f"{name}.static" for name in self.app.blueprints)]
         static = frozenset(name for name in endpoints if _is_flasks_own(self.app.view_functions.get(name)))
-        views = self._views = _Views(static | {METADATA}, tuple(open_views(self.app.view_functions)))
+        operator = frozenset[str]() if self.settings.admin_url_prefix is None else ENDPOINTS
+        views = self._views = _Views(static | {METADATA}, operator, tuple(open_views(self.app.view_functions)))
         for endpoint in views.open:
             logger.error(
                 "view %r is registered without its guard; move @require_policy below the route. "

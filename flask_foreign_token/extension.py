@@ -68,6 +68,8 @@ class ForeignToken:
         app.cli.add_command(commands)
         if settings.resource is not None:
             application.serve_metadata(settings.resource)
+        if settings.admin_url_prefix is not None:
+            application.serve_admin(settings.admin_url_prefix)
         self._apps.add(app)
 
     def protect(self, blueprint: Blueprint) -> None:

@@ -107,6 +107,15 @@ class RequestState:
             self.application.refused(refusal)
             raise
 
+    def opens_operation(self, endpoint: str) -> bool:
+        """Whether a policy opens one of the operator's endpoints to the caller.
+
+        :raises Unavailable: that cannot be told.
+        """
+        if self.identity.token is None:
+            return False
+        return self.snapshot.policies.decide_operation(self._view(), endpoint).allowed
+
     def user(self) -> Any:
         """The user's row, loaded on first touch; see :meth:`Application.load_user`.
 
@@ -137,17 +146,18 @@ class RequestState:
             raise InsufficientScope(" ".join(scopes))
 
     def _check_policies(self, names: tuple[str, ...]) -> None:
-        identity = self.identity
-        resource = None if identity.user is None else identity.user.resource
-        view = RequestView(self.request, identity.token, resource)
         policies = self.snapshot.policies
-        decision: Decision = policies.decide(view, names)
+        decision: Decision = policies.decide(self._view(), names)
         if decision.allowed:
             return
         missing = [name for name in names if name not in policies]
         hint = self.application.hint_for_denial(self.request.endpoint, missing, len(policies))
-        refusal = AuthenticationRequired if identity.token is None else AccessDenied
+        refusal = AuthenticationRequired if self.identity.token is None else AccessDenied
         raise refusal(hint=hint)
+
+    def _view(self) -> RequestView:
+        identity = self.identity
+        return RequestView(self.request, identity.token, None if identity.user is None else identity.user.resource)
 
 
 def begin(application: Application, request: Request) -> RequestState:

@@ -9,6 +9,7 @@ import contextlib
 import difflib
 import json
 import os
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
@@ -20,7 +21,8 @@ from .http import host_name
 PREFIX = "FOREIGN_TOKEN_"
 CHALLENGE_CHARACTERS = frozenset(chr(code) for code in range(0x20, 0x7F)) - set('"\\')
 """What a challenge's attribute may hold (:rfc:`6750#section-3`)."""
-
+MIN_SECRET = 16
+"""Bytes of the shortest secret that the operator may have."""
 
 _URL_CHARACTERS = CHALLENGE_CHARACTERS - set(" <>{}|^`?#")
 
@@ -29,14 +31,15 @@ class _Wrong(ValueError):
     """The value does not fit; the caller knows the setting's name."""
 
 
-def _setting(default: object, check: Callable[[Any], object], works: str, meaning: str) -> Any:
+def _setting(default: object, check: Callable[[Any], object], works: str, meaning: str, *, secret: bool = False) -> Any:
     """A field of :class:`Settings`.
 
     :param check: takes the value given and returns the one to use.
     :param works: a value that works, as it is written in ``app.config``.
     :param meaning: one line for the table of settings.
+    :param secret: whether the value must not be shown.
     """
-    return field(default=default, metadata={"check": check, "works": works, "meaning": meaning})
+    return field(default=default, repr=not secret, metadata={"check": check, "works": works, "meaning": meaning})
 
 
 def _boolean(value: object) -> bool:
@@ -107,6 +110,34 @@ def _resource(value: object) -> str:
     raise _Wrong("is not an absolute URL without query and fragment")
 
 
+def _url_prefix(value: object) -> str:
+    text = _text(value)
+    if text.startswith("/") and not text.endswith("/") and "//" not in text and _URL_CHARACTERS.issuperset(text):
+        return text
+    raise _Wrong("is not a path that begins with a slash and does not end with one")
+
+
+def _basic_text(value: object) -> str:
+    text = _text(value)
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise _Wrong("is not a text that Basic can carry: it has a control character (RFC 7617, section 2)")
+    return text
+
+
+def _client_id(value: object) -> str:
+    text = _basic_text(value)
+    if ":" in text:
+        raise _Wrong("is not a name that Basic can carry: it has a colon (RFC 7617, section 2)")
+    return text
+
+
+def _client_secret(value: object) -> str:
+    text = _basic_text(value)
+    if len(text.encode()) < MIN_SECRET:
+        raise _Wrong(f"is shorter than {MIN_SECRET} bytes")
+    return text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the operator decided; each field is the setting ``FOREIGN_TOKEN_<NAME>``."""
@@ -139,12 +170,26 @@ class Settings:
     key_grace: float = _setting(
         3600.0, _number(0, 604_800), "3600", "seconds for which old keys serve while a provider is down"
     )
+    admin_url_prefix: str | None = _setting(
+        None, _url_prefix, "'/fhir'", "where the operator's REST API is mounted; none: nowhere"
+    )
+    admin_client_id: str | None = _setting(
+        None, _client_id, "'operator'", "the operator's name, for Basic; none: nobody signs in with Basic"
+    )
+    admin_client_secret: str | None = _setting(
+        None,
+        _client_secret,
+        "secrets.token_urlsafe(24)",
+        f"the operator's password, at least {MIN_SECRET} bytes",
+        secret=True,
+    )
 
     @classmethod
     def read(cls, config: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
         """Read and check every setting.
 
-        :raises ConfigError: one is misspelt, of the wrong type or out of range; names it and a value that works.
+        :raises ConfigError: one is misspelt, of the wrong type or out of range, or one is missing that another needs;
+            names it and a value that works.
         """
         known = {PREFIX + item.name.upper(): item for item in fields(cls)}
         for name in [*config, *environ]:
@@ -156,7 +201,17 @@ class Settings:
                 values[item.name] = _checked(name, item, [config[name]])
             elif name in environ:
                 values[item.name] = _checked(name, item, _readings(environ[name]))
-        return cls(**values)
+        settings = cls(**values)
+        for given, needed in (_OPERATOR, _OPERATOR[::-1]):
+            if getattr(settings, given) is not None and getattr(settings, needed) is None:
+                works = known[PREFIX + needed.upper()].metadata["works"]
+                raise ConfigError(
+                    f"{PREFIX}{needed.upper()} is missing, since {PREFIX}{given.upper()} is given; this works: {works}"
+                )
+        return settings
+
+
+_OPERATOR = ("admin_client_id", "admin_client_secret")
 
 
 def _checked(name: str, item: Field[Any], readings: list[object]) -> object:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import secrets  # noqa: F401 - a value that works is made with it
 from dataclasses import fields
 
 import pytest
@@ -24,6 +25,8 @@ GOOD = [
     ("ALLOW_HTTP_HOSTS", ["localhost", "Keycloak"], "localhost, Keycloak", ("localhost", "keycloak")),
     ("ALLOW_HTTP_HOSTS", "keycloak", '["keycloak"]', ("keycloak",)),
     ("KEY_GRACE", 60, "60", 60.0),
+    ("ADMIN_URL_PREFIX", "/fhir", "/fhir", "/fhir"),
+    ("ADMIN_URL_PREFIX", "/v1/admin", "/v1/admin", "/v1/admin"),
 ]
 
 BAD = [
@@ -53,6 +56,18 @@ BAD = [
     ("ALLOW_HTTP_HOSTS", ["keycloak:8080"]),
     ("ALLOW_HTTP_HOSTS", "http://keycloak"),
     ("KEY_GRACE", "long"),
+    ("ADMIN_URL_PREFIX", "fhir"),
+    ("ADMIN_URL_PREFIX", "/"),
+    ("ADMIN_URL_PREFIX", "/fhir/"),
+    ("ADMIN_URL_PREFIX", "//fhir"),
+    ("ADMIN_URL_PREFIX", "/<tenant>"),
+    ("ADMIN_URL_PREFIX", "/fhir?a=b"),
+    ("ADMIN_CLIENT_ID", ""),
+    ("ADMIN_CLIENT_ID", "clinic:operator"),
+    ("ADMIN_CLIENT_ID", "opera\ntor"),
+    ("ADMIN_CLIENT_SECRET", "fifteen bytes ."),
+    ("ADMIN_CLIENT_SECRET", 1234567890123456),
+    ("ADMIN_CLIENT_SECRET", "with a line\nbreak in it"),
 ]
 
 
@@ -69,8 +84,9 @@ def test_a_setting_is_read_from_the_config_and_from_the_environment(
 
 @pytest.mark.parametrize(("name", "given"), BAD)
 def test_a_wrong_value_is_refused_by_name_and_with_one_that_works(name: str, given: object) -> None:
-    with pytest.raises(ConfigError, match=rf"^{PREFIX}{name} (is|holds) .*; this works: .+"):
+    with pytest.raises(ConfigError, match=rf"^{PREFIX}{name} (is|holds) .*; this works: .+") as refused:
         Settings.read({PREFIX + name: given}, {})
+    assert "SECRET" not in name or str(given) not in str(refused.value)
 
 
 @pytest.mark.parametrize("source", ["config", "environ"])
@@ -89,8 +105,27 @@ def test_the_config_wins_over_the_environment() -> None:
 
 
 def test_every_setting_says_what_it_means_and_a_value_that_works() -> None:
-    for item in fields(Settings):
-        value = eval(item.metadata["works"])
+    config = {PREFIX + item.name.upper(): eval(item.metadata["works"]) for item in fields(Settings)}
 
-        assert Settings.read({PREFIX + item.name.upper(): value}, {})
-        assert item.metadata["meaning"]
+    assert Settings.read(config, {})
+    assert all(item.metadata["meaning"] for item in fields(Settings))
+
+
+@pytest.mark.parametrize("secret", ["sixteen bytes ..", "äöüäöüäö", "1234567890123456"])
+def test_an_operator_has_a_name_and_a_secret_of_16_bytes(secret: str) -> None:
+    environ = {f"{PREFIX}ADMIN_CLIENT_ID": "operator", f"{PREFIX}ADMIN_CLIENT_SECRET": secret}
+
+    settings = Settings.read({}, environ)
+
+    assert (settings.admin_client_id, settings.admin_client_secret) == ("operator", secret)
+    assert secret not in repr(settings)
+
+
+@pytest.mark.parametrize(("given", "missing"), [("ID", "SECRET"), ("SECRET", "ID")])
+def test_half_an_operator_is_refused_with_the_half_that_is_missing(given: str, missing: str) -> None:
+    value = "a text of enough bytes"
+
+    with pytest.raises(ConfigError, match=rf"^{PREFIX}ADMIN_CLIENT_{missing} is missing.*; this works: ") as refused:
+        Settings.read({f"{PREFIX}ADMIN_CLIENT_{given}": value}, {})
+
+    assert value not in str(refused.value)

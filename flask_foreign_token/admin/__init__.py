@@ -1,0 +1,1 @@
+"""The operator's REST API: what is trusted, and who has come, read and changed over HTTP."""

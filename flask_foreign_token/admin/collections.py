@@ -1,0 +1,179 @@
+"""The four types of resource behind one interface, so that each endpoint is written once."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ..errors import Issue, RegistryUnavailable, Rejected
+from ..registry.edits import Edit, Outcome
+from ..registry.resources import identify
+
+if TYPE_CHECKING:
+    from ..registry.catalog import Catalog
+    from ..registry.resources import Key
+    from ..users.accounts import Accounts
+
+Identifier = tuple[str | None, str]
+"""System and value; without a system, of any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A resource as an operator sees it.
+
+    :param version: becomes the ``ETag``.
+    """
+
+    id: str
+    body: Mapping[str, object]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a search asks for.
+
+    :param id: of the one resource that is meant; none: any.
+    :param identifier: one that the user has; users only.
+    :param offset: how many of those found are left out in front.
+    :param limit: how many are shown at most; 0 where only their number is asked for.
+    """
+
+    id: str | None = None
+    identifier: Identifier | None = None
+    offset: int = 0
+    limit: int = 100
+
+
+class Collection(Protocol):
+    """The resources of one type. Every method raises ``Unavailable`` where they cannot be had."""
+
+    def search(self, wanted: Filter) -> tuple[int, list[Item]]:
+        """How many there are in all, and those that `wanted` shows, in the order of their ids."""
+
+    def get(self, id_: str) -> Item | None:
+        """The resource, if there is one."""
+
+    def create(self, body: Mapping[str, object]) -> Item:
+        """Store a resource that was not there; under an id of its own where the body has none.
+
+        :raises Rejected: names every fault; one is that the id is taken.
+        """
+
+    def put(self, id_: str, body: Mapping[str, object], expected: str | None) -> tuple[Outcome, Item | None]:
+        """Store a resource, and say what became of it; none: others have deleted it since.
+
+        :param expected: the version that is to be replaced; ``"*"``: any; none: whatever is there, if anything.
+        :raises Rejected: names every fault.
+        :raises Conflict: it is not in that version.
+        """
+
+    def delete(self, id_: str, expected: str | None) -> None:
+        """Delete a resource.
+
+        :raises NotStored: it is not there.
+        :raises Rejected: others refer to it.
+        :raises Conflict: it is not in that version.
+        """
+
+
+class RegistryCollection:
+    """Resources of the registry."""
+
+    def __init__(self, catalog: Catalog, type_: str) -> None:
+        self._catalog = catalog
+        self._type = type_
+
+    def search(self, wanted: Filter) -> tuple[int, list[Item]]:
+        with _readable():
+            found = self._catalog.list(self._type)
+        if wanted.id is not None:
+            found = [shown for shown in found if shown.key[1] == wanted.id]
+        page = found[wanted.offset : wanted.offset + wanted.limit]
+        return len(found), [Item(shown.key[1], shown.body, shown.version) for shown in page]
+
+    def get(self, id_: str) -> Item | None:
+        with _readable():
+            shown = self._catalog.get((self._type, id_))
+        return None if shown is None else Item(id_, shown.body, shown.version)
+
+    def create(self, body: Mapping[str, object]) -> Item:
+        id_ = body.get("id", str(uuid.uuid4()))
+        if isinstance(id_, str) and self.get(id_) is not None:
+            raise _taken(f"{self._type}/{id_}")
+        _, item = self.put(str(id_), {**body, "id": id_}, None)
+        return item or Item(str(id_), body, "")
+
+    def put(self, id_: str, body: Mapping[str, object], expected: str | None) -> tuple[Outcome, Item | None]:
+        key = identify(body)
+        outcomes = self._catalog.apply(Edit(upserts=[body], expected=_versions(key, expected)))
+        return outcomes[key], self.get(id_)
+
+    def delete(self, id_: str, expected: str | None) -> None:
+        key = self._type, id_
+        self._catalog.apply(Edit(deletes=[key], expected=_versions(key, expected)))
+
+
+class UserCollection:
+    """Users."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    def search(self, wanted: Filter) -> tuple[int, list[Item]]:
+        if wanted.id is None:
+            page = self._accounts.search(offset=wanted.offset, limit=wanted.limit, identifier=wanted.identifier)
+            return page.total, [Item(user.id, user.resource, user.version) for user in page.users]
+        item = self.get(wanted.id)
+        if item is None or not _has(item, wanted.identifier):
+            return 0, []
+        return 1, [item][wanted.offset : wanted.offset + wanted.limit]
+
+    def get(self, id_: str) -> Item | None:
+        user = self._accounts.get(id_)
+        return None if user is None else Item(user.id, user.resource, user.version)
+
+    def create(self, body: Mapping[str, object]) -> Item:
+        id_ = body.get("id")
+        if isinstance(id_, str) and self._accounts.get(id_) is not None:
+            raise _taken(f"User/{id_}")
+        _, user = self._accounts.put(id_ if isinstance(id_, str) else None, body)
+        return Item(user.id, user.resource, user.version)
+
+    def put(self, id_: str, body: Mapping[str, object], expected: str | None) -> tuple[Outcome, Item | None]:
+        outcome, user = self._accounts.put(id_, body, expected=expected)
+        return outcome, Item(user.id, user.resource, user.version)
+
+    def delete(self, id_: str, expected: str | None) -> None:
+        self._accounts.delete(id_, expected=expected)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """A block that only reads: what is wrong there is nothing that the caller wrote."""
+    try:
+        yield
+    except Rejected as rejected:
+        raise RegistryUnavailable(hint=str(rejected)) from None
+
+
+def _versions(key: Key, expected: str | None) -> dict[Key, str]:
+    return {} if expected is None else {key: expected}
+
+
+def _taken(name: str) -> Rejected:
+    return Rejected([Issue(name, "id", "is taken; PUT changes what is there")])
+
+
+def _has(item: Item, identifier: Identifier | None) -> bool:
+    if identifier is None:
+        return True
+    system, value = identifier
+    held = item.body.get("identifier")
+    return isinstance(held, list | tuple) and any(
+        one["value"] == value and system in (None, one["system"]) for one in held
+    )

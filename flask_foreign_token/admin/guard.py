@@ -1,0 +1,80 @@
+"""Who may use the operator's endpoints."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from flask import Request, request
+
+from ..errors import AccessDenied, Misconfigured, Refusal
+from ..request_state import RequestState, current_state
+from .refusals import CrossSite, OperatorRequired
+
+if TYPE_CHECKING:
+    from ..application import Application
+
+View = Callable[..., Any]
+
+_OWN_SITE = (None, "same-origin", "none")
+
+
+def operators_only(application: Application, view: View) -> View:
+    """`view` for the operator, and for an authenticated caller whom a policy lets into this very endpoint.
+
+    What it raises about the registry and the database is noted in the log as everywhere else.
+    """
+
+    @functools.wraps(view)
+    def guarded(**arguments: Any) -> Any:
+        state = current_state()
+        if state is None or state.application is not application:
+            raise Misconfigured
+        try:
+            _admit(state)
+            return view(**arguments)
+        except Refusal as refusal:
+            # One that OPTIONAL let pass in the hook was noted there.
+            if refusal is not state.refusal:
+                application.refused(refusal)
+            raise
+
+    return guarded
+
+
+def _admit(state: RequestState) -> None:
+    scheme, _, credentials = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if scheme.lower() == "basic":
+        _refuse_cross_site(request)
+        state.application.runtime().operator.sign_in(credentials, request.remote_addr)
+        return
+    if state.refusal is not None:
+        raise state.refusal
+    if state.identity.token is None:
+        raise OperatorRequired
+    if not state.opens_operation(request.endpoint or ""):
+        raise AccessDenied("no policy with a link to this operation allows the request")
+
+
+def _refuse_cross_site(asked: Request) -> None:
+    """A browser adds a remembered password to whatever any page makes it ask, and says which page that was.
+
+    Behind a proxy the request's own origin is known only where ``ProxyFix`` or the like is in place.
+    """
+    if asked.headers.get("Sec-Fetch-Site") not in _OWN_SITE:
+        raise CrossSite
+    origin = asked.headers.get("Origin")
+    if origin is not None and _origin(origin) != _origin(asked.host_url):
+        raise CrossSite
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None] | None:
+    """Scheme, host and port (:rfc:`6454#section-4`); none where there is no such thing, as in ``null``."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None
+    return (parts.scheme, parts.hostname, port) if parts.hostname else None

@@ -1,0 +1,144 @@
+"""What the operator's REST API refuses, in the form of every other refusal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.exceptions import (
+    Forbidden,
+    MethodNotAllowed,
+    NotAcceptable,
+    NotFound,
+    PreconditionFailed,
+    RequestEntityTooLarge,
+    TooManyRequests,
+    UnprocessableEntity,
+    UnsupportedMediaType,
+)
+
+from ..errors import AuthenticationRequired, Issue, Refusal
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+
+class OperatorRequired(AuthenticationRequired):
+    """Nobody has signed in, or not with what the operator signs in with."""
+
+    text = "the operator signs in with Basic, and a bearer token needs a policy with a link to this operation"
+
+    def get_headers(
+        self, environ: WSGIEnvironment | None = None, scope: dict[str, Any] | None = None
+    ) -> list[tuple[str, str]]:
+        # Two headers, since not every client finds its scheme among several in one (RFC 9110, section 11.6.1).
+        basic = f'Basic realm="{self.realm}", charset="UTF-8"'
+        return [*super().get_headers(environ, scope), ("WWW-Authenticate", basic)]
+
+
+class CrossSite(Refusal, Forbidden):
+    """A page of another site made the operator's browser ask."""
+
+    error = "access_denied"
+    challenged = False
+    text = "a page of another site may not use the operator's credentials"
+
+
+class TooManyAttempts(Refusal, TooManyRequests):
+    """Passwords were tried.
+
+    :param wait: seconds until the next one is looked at, 1 or more.
+    """
+
+    error = "too_many_requests"
+    challenged = False
+    text = "too many wrong passwords came from this address"
+
+    def __init__(self, wait: int) -> None:
+        super().__init__()
+        self.wait = wait
+
+    def get_headers(
+        self, environ: WSGIEnvironment | None = None, scope: dict[str, Any] | None = None
+    ) -> list[tuple[str, str]]:
+        return [*super().get_headers(environ, scope), ("Retry-After", str(self.wait))]
+
+
+class Absent(Refusal, NotFound):
+    """There is no such resource."""
+
+    error = "not_found"
+    challenged = False
+    text = "there is no such resource"
+
+
+class ReadOnly(Refusal, MethodNotAllowed):
+    """The resource is kept where this API does not write."""
+
+    error = "method_not_allowed"
+    challenged = False
+    text = "the registry is a file, which only `flask foreign-token` and an editor change"
+
+    def get_headers(
+        self, environ: WSGIEnvironment | None = None, scope: dict[str, Any] | None = None
+    ) -> list[tuple[str, str]]:
+        return [*super().get_headers(environ, scope), ("Allow", "GET, HEAD, OPTIONS")]
+
+
+class NoneAcceptable(Refusal, NotAcceptable):
+    """The caller takes neither JSON nor YAML."""
+
+    error = "not_acceptable"
+    challenged = False
+    text = "answers are application/json or application/yaml"
+
+
+class Changed(Refusal, PreconditionFailed):
+    """What the caller expects of the resource is not so (:rfc:`9110#section-13.1`)."""
+
+    error = "precondition_failed"
+    challenged = False
+    text = "the resource is not in the state that If-Match or If-None-Match asks for"
+
+
+class TooLarge(Refusal, RequestEntityTooLarge):
+    """The body is longer than any resource."""
+
+    error = "content_too_large"
+    challenged = False
+    text = "the body is over 1 MiB, or over MAX_CONTENT_LENGTH"
+
+
+class UnknownMediaType(Refusal, UnsupportedMediaType):
+    """The body is neither JSON nor YAML."""
+
+    error = "unsupported_media_type"
+    challenged = False
+    text = "send Content-Type: text/yaml or application/json, in UTF-8"
+
+
+class Unprocessable(Refusal, UnprocessableEntity):
+    """What was sent cannot be used.
+
+    :param issues: every fault found.
+    :param addressed: the resource that the request is about, ``"AccessPolicy/readers"``; issues name others only.
+    """
+
+    error = "unprocessable"
+    challenged = False
+
+    def __init__(self, issues: Sequence[Issue], addressed: str = "") -> None:
+        super().__init__("nothing was changed: " + "; ".join(map(str, issues)))
+        self.issues = tuple(issues)
+        self.addressed = addressed
+
+    def get_body(self, environ: WSGIEnvironment | None = None, scope: dict[str, Any] | None = None) -> str:
+        body = json.loads(super().get_body(environ, scope))
+        return json.dumps({**body, "issues": [self._shown(issue) for issue in self.issues]})
+
+    def _shown(self, issue: Issue) -> dict[str, str]:
+        shown = {"path": issue.path, "message": issue.message}
+        if issue.resource and issue.resource != self.addressed:
+            shown["resource"] = issue.resource
+        return shown

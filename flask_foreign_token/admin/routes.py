@@ -1,0 +1,153 @@
+"""The endpoints: five for each of the four types of resource."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from flask import Blueprint, Response, request, url_for
+
+from ..errors import Rejected
+from ..registry.edits import Conflict, NotStored
+from .answers import answer, media_type_for, without_body
+from .bodies import resource_in
+from .bundles import bundle, read_filter
+from .collections import Collection, RegistryCollection, UserCollection
+from .guard import operators_only
+from .refusals import Absent, Changed, ReadOnly, Unprocessable
+
+if TYPE_CHECKING:
+    from ..application import Application
+
+NAME: Final = "foreign_token"
+"""The blueprint's, and so what the name of each endpoint begins with."""
+
+USER: Final = "User"
+TYPES: Final = {
+    "IdentityProvider": "identity_provider",
+    "TokenIntrospector": "token_introspector",
+    "AccessPolicy": "access_policy",
+    USER: "user",
+}
+"""The types of resource, and what their endpoints call them."""
+
+ENDPOINTS: Final = frozenset(
+    f"{NAME}.{verb}_{noun}" for verb in ("search", "create", "read", "update", "delete") for noun in TYPES.values()
+)
+"""All endpoints, as a link of a policy names them after ``Operation/``."""
+
+
+def blueprint(application: Application) -> Blueprint:
+    """The REST API of one app."""
+    made = Blueprint(NAME, __name__)
+    for type_, noun in TYPES.items():
+        views = _Views(application, type_)
+        for verb, method, path, view in (
+            ("search", "GET", f"/{type_}", views.search),
+            ("create", "POST", f"/{type_}", views.create),
+            ("read", "GET", f"/{type_}/<id_>", views.read),
+            ("update", "PUT", f"/{type_}/<id_>", views.update),
+            ("delete", "DELETE", f"/{type_}/<id_>", views.delete),
+        ):
+            made.add_url_rule(path, f"{verb}_{noun}", operators_only(application, view), methods=[method])
+    return made
+
+
+class _Views:
+    """The five endpoints of one type."""
+
+    def __init__(self, application: Application, type_: str) -> None:
+        self._application = application
+        self._type = type_
+
+    def search(self) -> Response:
+        media_type = media_type_for(request)
+        with self._refusing():
+            wanted = read_filter(request.args, identifiers=self._type == USER)
+            total, items = self._collection.search(wanted)
+        return answer(bundle(self._endpoint("search"), request.args, wanted, total, items), media_type)
+
+    def create(self) -> Response:
+        self._refuse_read_only()
+        media_type = media_type_for(request)
+        with self._refusing():
+            item = self._collection.create(resource_in(request, self._type, None))
+        response = answer(item.body, media_type, status=201, version=item.version)
+        response.headers["Location"] = self._location(item.id)
+        return response
+
+    def read(self, id_: str) -> Response:
+        media_type = media_type_for(request)
+        item = self._collection.get(id_)
+        if item is None:
+            raise Absent
+        if request.if_none_match.contains_weak(item.version):
+            return without_body(304, version=item.version)
+        return answer(item.body, media_type, version=item.version)
+
+    def update(self, id_: str) -> Response:
+        self._refuse_read_only()
+        media_type = media_type_for(request)
+        with self._refusing(id_):
+            body = resource_in(request, self._type, id_)
+            outcome, item = self._collection.put(id_, body, self._expected(id_))
+        if item is None:
+            raise Absent
+        is_new = outcome == "created"
+        response = answer(item.body, media_type, status=201 if is_new else 200, version=item.version)
+        if is_new:
+            response.headers["Location"] = self._location(id_)
+        return response
+
+    def delete(self, id_: str) -> Response:
+        self._refuse_read_only()
+        with self._refusing(id_):
+            self._collection.delete(id_, self._expected(id_))
+        return without_body(204)
+
+    @property
+    def _collection(self) -> Collection:
+        runtime = self._application.runtime()
+        if self._type == USER:
+            return UserCollection(runtime.accounts)
+        return RegistryCollection(runtime.catalog, self._type)
+
+    def _expected(self, id_: str) -> str | None:
+        """The version that the request wants to find (:rfc:`9110#section-13.1`); none: it does not care.
+
+        :raises Changed: there is another one, or none.
+        """
+        if "If-Match" not in request.headers and "If-None-Match" not in request.headers:
+            return None
+        item = self._collection.get(id_)
+        if item is not None and request.if_none_match.contains_weak(item.version):
+            raise Changed
+        if "If-Match" not in request.headers:
+            return None
+        if item is None or not request.if_match.contains_weak(item.version):
+            raise Changed
+        return "*" if request.if_match.star_tag else item.version
+
+    def _refuse_read_only(self) -> None:
+        if self._type != USER and self._application.registry_file is not None:
+            raise ReadOnly
+
+    @contextmanager
+    def _refusing(self, id_: str | None = None) -> Iterator[None]:
+        """A block in which what is wrong with the request becomes the answer to it."""
+        try:
+            yield
+        except NotStored:
+            raise Absent from None
+        except Conflict:
+            raise Changed from None
+        except Rejected as rejected:
+            addressed = self._type if id_ is None else f"{self._type}/{id_}"
+            raise Unprocessable(rejected.issues, addressed) from None
+
+    def _endpoint(self, verb: str) -> str:
+        return f"{NAME}.{verb}_{TYPES[self._type]}"
+
+    def _location(self, id_: str) -> str:
+        return url_for(self._endpoint("read"), id_=id_, _external=True)
