@@ -15,9 +15,9 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -61,11 +61,14 @@ class Answer:
     :param status: 200 to 299 or 400 to 499.
     :param headers: names in lower case; the values of a repeated name are joined with ``", "``.
     :param json: the parsed body of a 2xx answer, ``None`` of any other.
+    :param refusal: the parsed body of a 4xx answer to a form, where it is a JSON object as OAuth errors are
+        (:rfc:`6749#section-5.2`); ``None`` of any other.
     """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     json: object = field(repr=False)
+    refusal: Mapping[str, object] | None = field(default=None, repr=False)
 
 
 class Http:
@@ -101,7 +104,7 @@ class Http:
         :raises ProviderUnavailable: there is no answer, or none of use: refused by :meth:`check_url`, not reached,
             certificate not trusted, too late, neither 2xx nor 4xx, or a 2xx that is encoded, not JSON or over 1 MiB.
         """
-        return self._exchange("GET", url, headers, None)
+        return self._exchange("GET", url, headers, None, _answer)
 
     def post_form(self, url: str, form: Mapping[str, str], *, headers: Mapping[str, str] = {}) -> Answer:
         """What `url` answers to `form`.
@@ -112,7 +115,7 @@ class Http:
         :raises ProviderUnavailable: as for :meth:`get`.
         """
         content_type = {"Content-Type": "application/x-www-form-urlencoded"}
-        return self._exchange("POST", url, {**headers, **content_type}, urlencode(form).encode())
+        return self._exchange("POST", url, {**headers, **content_type}, urlencode(form).encode(), _answer_to_form)
 
     def close(self) -> None:
         """Close the kept connections; the next call opens new ones."""
@@ -129,7 +132,14 @@ class Http:
             raise ValueError("must be https; plain http is for the hosts in FOREIGN_TOKEN_ALLOW_HTTP_HOSTS only")
         return host
 
-    def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        read: Callable[[BaseHTTPResponse], Answer],
+    ) -> Answer:
         try:
             host = self._host_of(url)
         except ValueError as error:
@@ -139,7 +149,7 @@ class Http:
             if not all(map(_HEADER_VALUE.fullmatch, headers.values())):
                 raise _Unusable("a header to send holds a character that none may hold")
             with closing(self._open(method, url, {**headers, **_OWN_HEADERS}, body)) as response:
-                return _answer(response)
+                return read(response)
         except HTTPError as error:
             raise _unavailable(host, _reason(error)) from None
 
@@ -306,13 +316,28 @@ def _answer(response: BaseHTTPResponse) -> Answer:
         return Answer(response.status, headers, None)
     if not 200 <= response.status < 300:
         raise _Unusable(f"status {response.status}")
+    return Answer(response.status, headers, _json(response, headers))
+
+
+def _answer_to_form(response: BaseHTTPResponse) -> Answer:
+    answer = _answer(response)
+    if answer.status < 400:
+        return answer
+    try:
+        said = _json(response, answer.headers)
+    except HTTPError:
+        return answer
+    return replace(answer, refusal=said) if isinstance(said, dict) else answer
+
+
+def _json(response: BaseHTTPResponse, headers: Mapping[str, str]) -> object:
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise _Unusable("an encoded body")
     if not _JSON_TYPE.match(headers.get("content-type", "")):
         raise _Unusable("a body that does not call itself JSON")
     body = _body(response)
     try:
-        return Answer(response.status, headers, strict_json.loads(body))
+        return strict_json.loads(body)
     except ValueError as error:
         raise _Unusable(str(error)) from None
 

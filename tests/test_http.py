@@ -155,6 +155,38 @@ def test_a_4xx_is_an_answer_whatever_its_body(http: Http, status: int) -> None:
     assert got.headers["www-authenticate"] == "Bearer"
 
 
+def test_what_a_4xx_answer_to_a_form_says_is_kept(http: Http) -> None:
+    body = b'{"error": "invalid_grant", "error_description": "Account disabled"}'
+    with serving(answering(answer(body, status="400 Bad Request"))) as server:
+        got = http.post_form(server.origin, {"grant_type": "password"})
+
+    assert (got.status, got.json) == (400, None)
+    assert got.refusal == {"error": "invalid_grant", "error_description": "Account disabled"}
+    assert "invalid_grant" not in repr(got)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        answer(b"[1]", status="400 No"),
+        answer(b"no JSON", status="400 No"),
+        answer(b"{}", status="400 No", content_type="text/html"),
+        answer(b"{}", "Content-Encoding: gzip", status="400 No"),
+        answer(ONE_MIB + b" ", status="400 No"),
+        answer(b"{}", status="400 No", length=3),
+        answer(b"{}"),
+    ],
+    ids=["no object", "no JSON", "another type", "encoded", "too large", "too short", "no refusal"],
+)
+def test_an_answer_that_is_no_oauth_error_is_one_without_words(http: Http, raw: bytes) -> None:
+    def handle(peer: Peer) -> None:
+        peer.read()
+        peer.write(raw)
+
+    with serving(handle) as server:
+        assert http.post_form(server.origin, {"grant_type": "password"}).refusal is None
+
+
 def test_what_leaves_says_nothing_of_address_credential_and_body(http: Http, caplog: pytest.LogCaptureFixture) -> None:
     address = "/private-path?private-query=1"
     form = {"token": "private-form"}

@@ -1,0 +1,163 @@
+"""The command that says what keeps a provider's tokens from being taken."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+import click
+from flask.cli import with_appcontext
+
+from ..diagnosis.examination import examine
+from ..diagnosis.findings import Finding, Mark
+from ..diagnosis.grants import SCOPE, Login
+from ..errors import DatabaseUnavailable, RegistryUnavailable, Rejected
+from ..registry.snapshot import RegistrySnapshot
+from ..runtime import Runtime
+from .current import application
+from .failures import Failure, reasons
+from .invocation import program
+from .output import json_option, print_json, print_lines
+from .quiet import quiet
+
+_COLOURS: dict[Mark, str] = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
+_REGISTRY = "registry"
+_WIDTH = 28
+_INDENT = " " * (2 + 8 + 1)
+
+
+@click.command("doctor")
+@click.argument("id_", metavar="[ID]", required=False)
+@click.option("--client-id", metavar="C", help="Whom to ask for tokens as; by default the provider's stored client.")
+@click.option(
+    "--client-secret",
+    metavar="S",
+    prompt=True,
+    prompt_required=False,
+    hide_input=True,
+    envvar="DOCTOR_CLIENT_SECRET",
+    help="Its secret. Without a value it is prompted for; it may be in the variable DOCTOR_CLIENT_SECRET.",
+)
+@click.option("--username", metavar="U", help="A user to sign in with a password grant.")
+@click.option(
+    "--password",
+    metavar="P",
+    prompt=True,
+    prompt_required=False,
+    hide_input=True,
+    envvar="DOCTOR_PASSWORD",
+    help="The user's password. Without a value it is prompted for; it may be in the variable DOCTOR_PASSWORD.",
+)
+@click.option("--scope", metavar="S", default=SCOPE, show_default=True, help="What tokens are asked for with.")
+@json_option
+@with_appcontext
+def doctor(
+    id_: str | None,
+    client_id: str | None,
+    client_secret: str | None,
+    username: str | None,
+    password: str | None,
+    scope: str,
+    as_json: bool,
+) -> None:
+    """Find out whether the tokens of a provider are taken, and if not, why.
+
+    ID is that of an IdentityProvider; without it all are checked. What is checked: what is stored, the provider's
+    discovery document, its keys, the clocks, and with a client a token: whether one is issued, whether it is taken
+    here, and whether userinfo answers to it. Nothing is stored, and no token or secret is shown.
+
+    \b
+    Example:
+        flask foreign-token doctor keycloak --client-id my-client --client-secret --username testuser --password
+    """
+    if username and not password:
+        password = _prompted("Password", "--password")
+    login = Login(client_id, client_secret, username, password, scope)
+    runtime = application().runtime()
+    report = _Report(as_json)
+    with quiet():
+        snapshot = _snapshot(runtime, report)
+        if snapshot is not None:
+            _examine_all(runtime, snapshot, [id_] if id_ else _providers(snapshot), login, report)
+    report.end()
+
+
+class _Report:
+    """Prints what is found: line by line, or all at the end as JSON."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._entries: list[dict[str, object]] = []
+        self._counts: Counter[Mark] = Counter()
+        self._given: set[tuple[str, ...]] = set()
+
+    def section(self, provider_id: str | None, findings: Iterable[Finding]) -> None:
+        """Findings about a provider; none: about all."""
+        if not self._as_json and provider_id is not None:
+            print_lines([f"IdentityProvider/{provider_id}"])
+        for finding in findings:
+            self._counts[finding.mark] += 1
+            if not self._as_json:
+                self._print(finding)
+            self._entries.append({"provider": provider_id, **asdict(finding)})
+
+    def end(self) -> None:
+        """Close the report, and with status 1 the command, if something failed."""
+        if self._as_json:
+            print_json(self._entries)
+        else:
+            counts = [f"{self._counts[mark]} {mark}" for mark in _COLOURS if self._counts[mark]]
+            print_lines([", ".join(counts)])
+        if self._counts["failed"]:
+            click.get_current_context().exit(Failure.exit_code)
+
+    def _print(self, finding: Finding) -> None:
+        mark = click.style(f"{finding.mark:<8}", fg=_COLOURS[finding.mark])
+        click.echo(f"  {mark} ", nl=False)
+        print_lines([f"{finding.check:<{_WIDTH}} {finding.found}"])
+        if finding.remedy in self._given:
+            print_lines([f"{_INDENT}(the remedy is the one above)"])
+            return
+        print_lines([f"{_INDENT}{line}" for line in finding.remedy])
+        if finding.remedy:
+            self._given.add(finding.remedy)
+
+
+def _examine_all(
+    runtime: Runtime, snapshot: RegistrySnapshot, provider_ids: Sequence[str], login: Login, report: _Report
+) -> None:
+    if not provider_ids:
+        remedy = f"{program()} provider add ID --issuer URL --audience AUDIENCE"
+        report.section(None, [Finding(_REGISTRY, "failed", "no IdentityProvider is stored", (remedy,))])
+    if len(provider_ids) > 1:
+        if login.is_given:
+            raise click.UsageError(f"one provider must be named for a login: {', '.join(provider_ids)}")
+        # What the environment holds is for one of them, and must not reach the others.
+        login = Login(scope=login.scope)
+    for provider_id in provider_ids:
+        report.section(provider_id, examine(runtime.http, snapshot, provider_id, login, program=program()))
+
+
+def _snapshot(runtime: Runtime, report: _Report) -> RegistrySnapshot | None:
+    """What is in force, with what is wrong with the registry reported; none: nothing can be in force."""
+    try:
+        return runtime.registry.load()
+    except (Rejected, DatabaseUnavailable) as error:
+        report.section(None, [Finding(_REGISTRY, "failed", reason) for reason in reasons(error)])
+    try:
+        return runtime.registry.current()
+    except (RegistryUnavailable, DatabaseUnavailable):
+        return None
+
+
+def _providers(snapshot: RegistrySnapshot) -> list[str]:
+    return sorted(id_ for type_, id_ in snapshot.resources if type_ == "IdentityProvider")
+
+
+def _prompted(text: str, option: str) -> str:
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{option} is missing")
+    answer: str = click.prompt(text, hide_input=True, err=True)
+    return answer

@@ -1,0 +1,81 @@
+"""What commands print: tables and YAML for people, JSON for programs, and no control character of what is stored."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from io import StringIO
+from typing import Any
+
+import click
+
+from ..documents import write_yaml
+
+json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+_UNBOUNDED = 1_000_000
+# Columns of a line that is not printed on a terminal, so that no value is broken in two.
+
+
+def printable(text: str) -> str:
+    """`text` as a terminal may have it: controls, marks of direction and whatever else has no face are written out."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def print_json(value: object) -> None:
+    """`value` as JSON in ASCII, which every terminal and every encoding can take."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def print_yaml(documents: Sequence[object]) -> None:
+    """`documents` as one YAML stream: byte for byte where it is piped, printable on a terminal."""
+    text = "---\n".join(map(write_yaml, documents))
+    if sys.stdout.isatty():
+        print_lines(text.splitlines())
+    else:
+        click.echo(text.encode(), nl=False)
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """`lines`, made printable."""
+    for line in lines:
+        _echo(printable(line))
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table: as wide as the terminal, where values are broken rather than cut; elsewhere plain, a row a line."""
+    # Commands alone need these, and every worker of a server imports this module.
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    is_terminal = sys.stdout.isatty()
+    table = Table(box=box.SIMPLE_HEAD if is_terminal else None, pad_edge=False)
+    for heading in headings:
+        table.add_column(Text(heading), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(value)) for value in row))
+    console = Console(
+        file=StringIO(),
+        force_terminal=is_terminal,
+        color_system="auto" if is_terminal else None,
+        width=shutil.get_terminal_size().columns if is_terminal else _UNBOUNDED,
+    )
+    with console.capture() as printed:
+        console.print(table)
+    for line in printed.get().splitlines():
+        if line.strip():
+            _echo(line.rstrip())
+
+
+def print_note(text: str) -> None:
+    """A remark beside what is printed, on stderr."""
+    click.echo(printable(text), err=True)
+
+
+def _echo(line: str) -> None:
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    click.echo(line.encode(encoding, "backslashreplace").decode(encoding))

@@ -1,0 +1,206 @@
+"""The commands that read and change the registry."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+import click
+from flask.cli import with_appcontext
+
+from ..errors import DatabaseUnavailable, Rejected
+from ..registry.edits import Edit, Outcome
+from ..registry.fields import MASK, nearest, shown
+from ..registry.resources import Key
+from ..registry.schemas import SCHEMAS
+from .columns import table_of
+from .current import application, catalog
+from .failures import Failure, reasons
+from .output import json_option, print_json, print_lines, print_note, print_table, print_yaml
+from .reading import Documents
+
+NOTHING_CHANGED = "nothing was changed."
+
+
+def complete_type(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The types of resource that begin like that, for the shell."""
+    return [name for name in SCHEMAS if name.lower().startswith(incomplete.lower())]
+
+
+def _type_of(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """The type of resource that `value` names, in any letter case."""
+    known = {name.lower(): name for name in SCHEMAS}
+    name = value.lower()
+    if name in known:
+        return known[name]
+    if name in ("user", "users"):
+        raise click.BadParameter("users are not in the registry; see `flask foreign-token users --help`.")
+    meant = "".join(f"; did you mean {known[near]}?" for near in get_close_matches(name, known, n=1))
+    raise click.BadParameter(f"{shown(value)} is not one of {', '.join(SCHEMAS)}{meant}")
+
+
+_type_argument = click.argument("type_", metavar="TYPE", callback=_type_of, shell_complete=complete_type)
+
+
+@click.command("apply", short_help="Store the resources in files.")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@json_option
+@with_appcontext
+def apply(files: tuple[str, ...], as_json: bool) -> None:
+    """Store the resources in each FILE: all of them, or none.
+
+    A file is JSON or YAML, whatever its name: one resource, an array of them, or several YAML documents. "-" is
+    standard input. What is stored under the same type and id is replaced. Where one resource of one file is wrong,
+    nothing is changed, and every fault is named.
+
+    A secret that reads "********" stays what it is, so what "get" and "export" print can be edited and applied.
+
+    \b
+    Example:
+        flask foreign-token apply provider.yaml policies/*.yaml
+        flask foreign-token get AccessPolicy readers | sed s/get/head/ | flask foreign-token apply -
+    """
+    try:
+        documents = Documents(files)
+    except Rejected as rejected:
+        raise Failure(NOTHING_CHANGED, *reasons(rejected)) from None
+    try:
+        outcomes = catalog().apply(Edit(upserts=list(documents.bodies.values())))
+    except Rejected as rejected:
+        raise Failure(NOTHING_CHANGED, *reasons(documents.placed(rejected))) from None
+    _print_outcomes(documents.bodies, outcomes, as_json)
+
+
+@click.command("list", short_help="List the resources of a type.")
+@_type_argument
+@json_option
+@with_appcontext
+def list_(type_: str, as_json: bool) -> None:
+    """List the resources of a TYPE: IdentityProvider, TokenIntrospector or AccessPolicy.
+
+    Secrets are masked.
+
+    \b
+    Example:
+        flask foreign-token list AccessPolicy
+        flask foreign-token list tokenintrospector --json
+    """
+    bodies = [found.body for found in catalog().list(type_)]
+    if as_json:
+        print_json(bodies)
+    elif bodies:
+        print_table(*table_of(type_, bodies))
+    else:
+        print_note(f"no {type_} is stored")
+
+
+@click.command("get", short_help="Print one resource.")
+@_type_argument
+@click.argument("id_", metavar="ID")
+@json_option
+@with_appcontext
+def get(type_: str, id_: str, as_json: bool) -> None:
+    """Print one resource as YAML, with its secrets masked.
+
+    \b
+    Example:
+        flask foreign-token get IdentityProvider keycloak
+    """
+    found = catalog().get((type_, id_))
+    if found is None:
+        raise Failure(f"{type_}/{id_}: is not stored{nearest(id_, _ids(type_))}")
+    if as_json:
+        print_json(found.body)
+    else:
+        print_yaml([found.body])
+
+
+@click.command("delete", short_help="Delete resources.")
+@_type_argument
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@with_appcontext
+def delete(type_: str, ids: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Delete resources of one TYPE: all that are named, or none.
+
+    On a terminal it asks first. What another resource refers to is not deleted.
+
+    \b
+    Example:
+        flask foreign-token delete AccessPolicy readers writers
+    """
+    keys: list[Key] = [(type_, id_) for id_ in dict.fromkeys(ids)]
+    if not yes and sys.stdin.isatty():
+        names = ", ".join(map("/".join, keys))
+        click.confirm(f"Delete {names}?", abort=True, err=True)
+    try:
+        outcomes = catalog().apply(Edit(deletes=keys))
+    except Rejected as rejected:
+        raise Failure(NOTHING_CHANGED, *reasons(rejected)) from None
+    _print_outcomes(keys, outcomes, as_json)
+
+
+@click.command("export", short_help="Print all resources.")
+@json_option
+@with_appcontext
+def export(as_json: bool) -> None:
+    """Print all resources as a stream of YAML documents, or as one JSON array.
+
+    "apply" takes what it prints. Secrets are masked: where they are stored they stay as they are, elsewhere they have
+    to be written in first. Times and versions are left out, and users are not part of it.
+
+    \b
+    Example:
+        flask foreign-token export > resources.yaml
+    """
+    stored = catalog()
+    bodies = [_without_meta(found.body) for type_ in SCHEMAS for found in stored.list(type_)]
+    if as_json:
+        print_json(bodies)
+    else:
+        print_yaml(bodies)
+    if masked := [_name_of(body) for body in bodies if _is_masked(body)]:
+        print_note(f'secrets are masked ("{MASK}") in {", ".join(masked)}')
+    if missing := _unreadable([_name_of(body) for body in bodies]):
+        raise Failure("what is printed is not all, since this cannot be read:", *missing)
+
+
+def _print_outcomes(keys: Sequence[Key] | Mapping[Key, object], outcomes: Mapping[Key, Outcome], as_json: bool) -> None:
+    if as_json:
+        print_json([{"resourceType": type_, "id": id_, "outcome": outcomes[type_, id_]} for type_, id_ in keys])
+    else:
+        print_lines([f"{outcomes[key]} {'/'.join(key)}" for key in keys])
+
+
+def _unreadable(names: Sequence[str]) -> list[str]:
+    """What is wrong with the registry and with none of the resources that have these names."""
+    try:
+        application().runtime().registry.load()
+    except Rejected as rejected:
+        return [str(issue) for issue in rejected.issues if not issue.resource.endswith(tuple(names))]
+    except DatabaseUnavailable:
+        # Of a registry in a file all was read without it.
+        return []
+    return []
+
+
+def _ids(type_: str) -> list[str]:
+    return [found.key[1] for found in catalog().list(type_)]
+
+
+def _without_meta(body: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in body.items() if name != "meta"}
+
+
+def _name_of(body: Mapping[str, object]) -> str:
+    return f"{body['resourceType']}/{body['id']}"
+
+
+def _is_masked(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_is_masked, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_is_masked, value))
+    return value == MASK

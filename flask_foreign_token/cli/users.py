@@ -1,0 +1,157 @@
+"""The commands that show users, and let them in or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+from flask.cli import AppGroup
+
+from .columns import at, text_of
+from .current import accounts
+from .failures import Failure
+from .output import json_option, print_json, print_lines, print_note, print_table, print_yaml
+
+if TYPE_CHECKING:
+    from ..users.accounts import Page
+
+_LISTED = ("resourceType", "id", "identifier", "inactive", "meta")
+# What is known of a person beyond that takes `users show`.
+
+_HEADINGS = ("id", "identifiers", "active", "last updated")
+
+
+def _identifier_of(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str | None, str] | None:
+    """System and value of ``SYSTEM|VALUE``; of a value alone, which may be of any system, the value."""
+    if value is None:
+        return None
+    system, separator, text = value.partition("|")
+    if separator and system and text:
+        return system, text
+    if value and not separator:
+        return None, value
+    raise click.BadParameter("must read SYSTEM|VALUE, or VALUE for any system")
+
+
+users = AppGroup(
+    "users",
+    help="""Show users, and let them in or not.
+
+    A user is made when a token is first seen, and is known by an identifier: the provider's system, and the subject.
+    """,
+)
+
+
+@users.command("list", short_help="List users.")
+@click.option(
+    "--identifier",
+    metavar="SYSTEM|VALUE",
+    callback=_identifier_of,
+    help="Only the user with this identifier, which the shell wants in quotes; VALUE alone looks in every system.",
+)
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at most.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, show_default=True, help="How many to skip.")
+@json_option
+def list_(identifier: tuple[str | None, str] | None, limit: int, offset: int, as_json: bool) -> None:
+    """List users by id: who they are to their providers, whether they are let in, and when they changed.
+
+    What else is known of a person is for "users show".
+
+    \b
+    Example:
+        flask foreign-token users list --limit 20
+        flask foreign-token users list --identifier "keycloak|80d869bd-7805-5c3c-993d-bd2f1bdbc5ac"
+    """
+    page = accounts().search(offset=offset, limit=limit, identifier=identifier)
+    resources = [user.resource for user in page.users]
+    if as_json:
+        print_json([{name: resource[name] for name in _LISTED if name in resource} for resource in resources])
+    elif resources:
+        print_table(_HEADINGS, [_row(resource) for resource in resources])
+    if note := _note(page, offset):
+        print_note(note)
+
+
+@users.command("show", short_help="Print all that is known of a user.")
+@click.argument("id_", metavar="ID")
+@json_option
+def show(id_: str, as_json: bool) -> None:
+    """Print all that is known of a user, as YAML.
+
+    \b
+    Example:
+        flask foreign-token users show 6c0d7cf4-e037-40bd-9730-f0058e29b693
+    """
+    user = accounts().get(id_)
+    if user is None:
+        raise Failure(f"User/{id_}: is not stored")
+    if as_json:
+        print_json(user.resource)
+    else:
+        print_yaml([user.resource])
+
+
+@users.command("deactivate", short_help="Let users in no more.")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@json_option
+def deactivate(ids: tuple[str, ...], as_json: bool) -> None:
+    """Let users in no more, whatever token they bring.
+
+    It is in force on every worker as soon as each has looked for changes (FOREIGN_TOKEN_REGISTRY_POLL, one second).
+
+    \b
+    Example:
+        flask foreign-token users deactivate 6c0d7cf4-e037-40bd-9730-f0058e29b693
+    """
+    _set_active(ids, False, as_json)
+
+
+@users.command("activate", short_help="Let users in again.")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@json_option
+def activate(ids: tuple[str, ...], as_json: bool) -> None:
+    """Let users in again.
+
+    \b
+    Example:
+        flask foreign-token users activate 6c0d7cf4-e037-40bd-9730-f0058e29b693
+    """
+    _set_active(ids, True, as_json)
+
+
+def _set_active(ids: tuple[str, ...], active: bool, as_json: bool) -> None:
+    stored = accounts()
+    unique = list(dict.fromkeys(ids))
+    # Before anything is changed, so that a slip of the pen does not leave half of it done.
+    if absent := [id_ for id_ in unique if stored.get(id_) is None]:
+        raise Failure("nothing was changed.", *(f"User/{id_}: is not stored" for id_ in absent))
+    changed = [stored.set_active(id_, active) for id_ in unique]
+    outcome = "activated" if active else "deactivated"
+    if as_json:
+        print_json([{"resourceType": "User", "id": user.id, "outcome": outcome} for user in changed])
+    else:
+        print_lines([f"{outcome} User/{user.id}" for user in changed])
+
+
+def _row(resource: Mapping[str, object]) -> list[str]:
+    identifiers = resource.get("identifier")
+    names = [f"{at(one, 'system')}|{at(one, 'value')}" for one in identifiers] if isinstance(identifiers, list) else []
+    return [
+        text_of(resource.get("id")),
+        ", ".join(names),
+        text_of(not resource.get("inactive")),
+        text_of(at(resource, "meta", "lastUpdated")),
+    ]
+
+
+def _note(page: Page, offset: int) -> str | None:
+    """What is not on the page."""
+    shown = len(page.users)
+    if not page.total:
+        return "no user is stored that this would list"
+    if not shown:
+        return f"there are {page.total} users; --offset {offset} is behind the last"
+    if offset + shown < page.total:
+        return f"{offset + 1} to {offset + shown} of {page.total} users; --offset {offset + shown} shows more"
+    return None

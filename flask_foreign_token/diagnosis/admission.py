@@ -1,0 +1,45 @@
+"""Whether some stored policy could let in whoever brings a token of an issuer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ..errors import Rejected
+from ..policies.matcho import parse
+from ..policies.matcho_compile import compile_pattern
+
+
+def could_let_in(policies: Iterable[Mapping[str, object]], issuer: str) -> bool:
+    """Whether an active policy names `issuer`, or has no condition at all.
+
+    A policy that says nothing of issuers may well let its tokens in; but whether it is meant to cannot be told.
+
+    :param policies: the bodies of stored AccessPolicy resources.
+    """
+    return any(_could_let_in(policy, issuer) for policy in policies if policy.get("active", True) is True)
+
+
+def _could_let_in(policy: Mapping[str, object], issuer: str) -> bool:
+    if policy.get("engine") == "allow":
+        return not policy.get("link")
+    return any(_takes(pattern, issuer) for pattern in _issuer_patterns(policy.get("matcho")))
+
+
+def _issuer_patterns(pattern: object) -> Iterator[object]:
+    """Every pattern for `iss` of `jwt`, at whatever depth: under ``$one-of`` for instance."""
+    if isinstance(pattern, Mapping):
+        jwt = pattern.get("jwt")
+        if isinstance(jwt, Mapping) and "iss" in jwt:
+            yield jwt["iss"]
+        for inner in pattern.values():
+            yield from _issuer_patterns(inner)
+    elif isinstance(pattern, Sequence) and not isinstance(pattern, str):
+        for inner in pattern:
+            yield from _issuer_patterns(inner)
+
+
+def _takes(pattern: object, issuer: str) -> bool:
+    try:
+        return compile_pattern(parse(pattern))(issuer, {"jwt": {"iss": issuer}})
+    except Rejected:
+        return False

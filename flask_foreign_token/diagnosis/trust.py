@@ -1,0 +1,106 @@
+"""What the registry says of one provider."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..introspection.jwt import JwtRules
+from ..registration import policy_line
+from ..registry.fields import nearest
+from ..registry.linking import Linked
+from ..registry.parts import ProviderPart
+from ..registry.resources import IdentityProvider
+from ..registry.snapshot import RegistrySnapshot
+from .admission import could_let_in
+from .findings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """A provider as the registry has it.
+
+    :param provider: none: it is not stored.
+    :param link: its introspector; none: there is none.
+    """
+
+    provider: IdentityProvider | None
+    link: Linked | None
+
+    @classmethod
+    def of(cls, snapshot: RegistrySnapshot, provider_id: str) -> Trust:
+        """What `snapshot` says of the IdentityProvider with that id."""
+        part = snapshot.parts.get(("IdentityProvider", provider_id))
+        links = (link for link in snapshot.linked if link.settings.identity_provider == provider_id)
+        return cls(part.settings if isinstance(part, ProviderPart) else None, next(links, None))
+
+
+def check_trust(snapshot: RegistrySnapshot, provider_id: str, trust: Trust, program: str) -> Iterator[Finding]:
+    """Look at provider, introspector, audience and policies.
+
+    :param program: how the command line is called, for remedies that are commands.
+    """
+    if trust.provider is None:
+        yield _not_stored(snapshot, provider_id, program)
+        return
+    yield _provider(trust.provider)
+    if trust.link is None:
+        remedy = f"{program} provider add {provider_id} --issuer ISSUER --audience AUDIENCE --replace"
+        reason = f"no TokenIntrospector is linked to IdentityProvider/{provider_id}, so none of its tokens is taken"
+        yield Finding("introspector", "failed", reason, (remedy,))
+        return
+    yield _introspector(snapshot, trust.provider, trust.link)
+    yield _audience(trust.link.introspector.rules)
+    yield _policy(snapshot, provider_id, trust.link.settings.jwt.iss, program)
+
+
+def _not_stored(snapshot: RegistrySnapshot, provider_id: str, program: str) -> Finding:
+    known = sorted(id_ for type_, id_ in snapshot.resources if type_ == "IdentityProvider")
+    reason = f"IdentityProvider/{provider_id} is not stored{nearest(provider_id, known)}"
+    return Finding("provider", "failed", reason, (f"{program} provider add {provider_id} --issuer ISSUER",))
+
+
+def _provider(provider: IdentityProvider) -> Finding:
+    name = f"IdentityProvider/{provider.id}"
+    if not provider.active:
+        reason = f"{name} is not active, so none of its tokens is taken"
+        return Finding("provider", "failed", reason, ("Set active to true.",))
+    return Finding("provider", "ok", f"{name} is stored and active")
+
+
+def _introspector(snapshot: RegistrySnapshot, provider: IdentityProvider, link: Linked) -> Finding:
+    name, issuer = f"TokenIntrospector/{link.settings.id}", link.settings.jwt.iss
+    if not link.settings.active:
+        return Finding("introspector", "failed", f"{name} is not active", ("Set active to true.",))
+    faults = [issue for issue in snapshot.out_of_service if issue.resource == name]
+    if faults:
+        return Finding("introspector", "failed", f"out of service: {'; '.join(map(str, faults))}")
+    if provider.issuer not in (None, issuer):
+        reason = f"{name} takes tokens of {issuer}, while the provider's issuer is {provider.issuer}"
+        return Finding("introspector", "warning", reason, ("Make the two equal, unless this is meant.",))
+    return Finding("introspector", "ok", f"{name} takes tokens of {issuer}")
+
+
+def _audience(rules: JwtRules) -> Finding:
+    if rules.audiences:
+        return Finding("audience", "ok", f"aud must name {_one_of(rules.audiences)}")
+    if rules.client_ids:
+        return Finding("audience", "ok", f"tokens must have been issued to {_one_of(rules.client_ids)}")
+    reason = "none is asked for, so tokens that are meant for any other application are taken"
+    return Finding("audience", "warning", reason, ("Set jwt.aud, for Keycloak to account.",))
+
+
+def _policy(snapshot: RegistrySnapshot, provider_id: str, issuer: str, program: str) -> Finding:
+    remedy = (policy_line(program, provider_id, issuer),)
+    bodies = [resource.body for key, resource in snapshot.resources.items() if key[0] == "AccessPolicy"]
+    active = [body for body in bodies if body.get("active", True)]
+    if not active:
+        return Finding("policy", "failed", "there is no active AccessPolicy, so every request is denied", remedy)
+    if not could_let_in(active, issuer):
+        reason = f"none of {len(active)} active policies names the issuer; it depends on the rest whether one lets in"
+        return Finding("policy", "warning", reason, remedy)
+    return Finding("policy", "ok", "there is a policy that names the issuer, or asks for nothing")
+
+
+def _one_of(values: frozenset[str]) -> str:
+    return " or ".join(sorted(values))

@@ -1,0 +1,210 @@
+"""From what a provider publishes about itself to the resources by which an app trusts it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from .documents import write_yaml
+from .errors import Issue, Rejected
+from .introspection.discovery import ServerMetadata, printable
+from .introspection.keys import ALGORITHMS, spellings
+
+_SCOPES = ("profile", "openid")
+_ENDPOINTS: Mapping[str, str] = MappingProxyType(
+    {
+        "authorize_endpoint": "authorization_endpoint",
+        "token_endpoint": "token_endpoint",
+        "userinfo_endpoint": "userinfo_endpoint",
+        "introspection_endpoint": "introspection_endpoint",
+        "revocation_endpoint": "revocation_endpoint",
+    }
+)
+"""The attributes of an IdentityProvider, and the members of the document that they come from."""
+_FOR_BROWSERS = "authorize_endpoint"
+_VERIFIABLE = {n for name, spec in ALGORITHMS.items() if spec.key_type != "oct" for n in spellings(name)}
+_ENTRA_HOSTS = (
+    "login.microsoftonline.com",
+    "login.microsoftonline.us",
+    "login.partner.microsoftonline.cn",
+    "sts.windows.net",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What an operator asks to register.
+
+    :param id: of the IdentityProvider; the TokenIntrospector is called ``{id}-jwt-introspector``.
+    :param issuer: the `iss` of its tokens.
+    :param backchannel: the address at which the issuer is reached from here; none: the issuer itself.
+    :param system: the identifier system of its users; none: `id`.
+    :param audiences: any of which `aud` must name; empty: what the app's settings say.
+    :param client_ids: to one of which a token must have been issued; empty: to any.
+    """
+
+    id: str
+    issuer: str
+    backchannel: str | None = None
+    system: str | None = None
+    audiences: Sequence[str] = ()
+    client_ids: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What is known of a kind of provider beyond what it publishes.
+
+    :param title: of its IdentityProvider; none: the id.
+    :param audience: an example of what its tokens name in `aud`.
+    :param takes_foreign_tokens: whether its userinfo endpoint answers to tokens that are for another API.
+    :param subject_claim: the claim that names a user; none: `sub`.
+    """
+
+    title: str | None
+    audience: str
+    takes_foreign_tokens: bool = True
+    subject_claim: str | None = None
+
+
+KEYCLOAK = Product("Keycloak", "account")
+# The `sub` of a token of Entra ID differs from one application to the next, and Microsoft Graph answers for userinfo.
+ENTRA = Product("Microsoft Entra ID", "api://YOUR-API", takes_foreign_tokens=False, subject_claim="oid")
+OTHER = Product(None, "https://your-api.example")
+
+
+def product_of(metadata: ServerMetadata) -> Product:
+    """Which kind of provider published `metadata`."""
+    if urlsplit(metadata.issuer).hostname in _ENTRA_HOSTS:
+        return ENTRA
+    if "/protocol/openid-connect/" in (metadata.text("token_endpoint") or ""):
+        return KEYCLOAK
+    return OTHER
+
+
+def resources_of(registration: Registration, metadata: ServerMetadata) -> list[dict[str, object]]:
+    """The IdentityProvider and the TokenIntrospector for a provider.
+
+    Endpoints at the issuer's own address are those at the backchannel where there is one, but for the one that
+    browsers visit.
+
+    :param metadata: what the provider published.
+    :raises Rejected: it publishes no keys.
+    """
+    jwks_uri = metadata.text("jwks_uri")
+    if jwks_uri is None:
+        reason = "is missing; without the provider's keys no token can be checked"
+        raise Rejected([Issue(printable(metadata.address), "jwks_uri", reason)])
+    return [
+        _provider(registration, metadata),
+        _introspector(registration, called(jwks_uri, registration.issuer, registration.backchannel)),
+    ]
+
+
+def users_policy(id_: str, issuer: str) -> dict[str, object]:
+    """A policy that lets in whoever brings a token of `issuer`.
+
+    :param id_: of the IdentityProvider, after which the policy is called.
+    """
+    return {
+        "resourceType": "AccessPolicy",
+        "id": f"{id_}-users-policy",
+        "engine": "matcho",
+        "matcho": {"jwt": {"iss": issuer}},
+    }
+
+
+def policy_command(program: str, id_: str, issuer: str) -> list[str]:
+    """The lines of a shell command that stores :func:`users_policy`.
+
+    :param program: how the command line is called.
+    """
+    text = write_yaml(users_policy(id_, issuer))
+    return [f"{program} apply - <<'EOF'", *text.splitlines(), "EOF"]
+
+
+def policy_line(program: str, id_: str, issuer: str) -> str:
+    """As :func:`policy_command`, on one line that may be indented.
+
+    :param program: how the command line is called.
+    """
+    return f"printf %s {shlex.quote(json.dumps(users_policy(id_, issuer)))} | {program} apply -"
+
+
+def called(address: str, issuer: str, backchannel: str | None) -> str:
+    """Where `address`, an endpoint of `issuer`, is to be called.
+
+    :param backchannel: the address at which the issuer is reached from here.
+    """
+    if backchannel is None:
+        return address
+    public, private = issuer.rstrip("/"), backchannel.rstrip("/")
+    if address == public or address.startswith(f"{public}/"):
+        return private + address.removeprefix(public)
+    # Endpoints beside the issuer's path rather than below it.
+    public_parts, private_parts = urlsplit(public), urlsplit(private)
+    origin = f"{public_parts.scheme}://{public_parts.netloc}/"
+    if public_parts.path == private_parts.path and address.startswith(origin):
+        return f"{private_parts.scheme}://{private_parts.netloc}/{address.removeprefix(origin)}"
+    return address
+
+
+def offers_nothing_verifiable(metadata: ServerMetadata) -> bool:
+    """Whether the provider says what it signs with, and none of that can be verified here."""
+    offered = metadata.texts("id_token_signing_alg_values_supported")
+    return bool(offered) and _VERIFIABLE.isdisjoint(offered or ())
+
+
+def _provider(registration: Registration, metadata: ServerMetadata) -> dict[str, object]:
+    product = product_of(metadata)
+    endpoints = _endpoints(registration, metadata)
+    if not product.takes_foreign_tokens:
+        endpoints.pop("userinfo_endpoint", None)
+    supported = metadata.texts("scopes_supported")
+    scopes = [scope for scope in _SCOPES if supported is not None and scope in supported]
+    return {
+        "resourceType": "IdentityProvider",
+        "id": registration.id,
+        "title": product.title or registration.id,
+        "system": registration.system or registration.id,
+        "issuer": registration.issuer,
+        **endpoints,
+        "userinfo-source": "userinfo-endpoint" if "userinfo_endpoint" in endpoints else "id-token",
+        **({"scopes": scopes} if scopes else {}),
+        **({"subject_claim": product.subject_claim} if product.subject_claim else {}),
+    }
+
+
+def _endpoints(registration: Registration, metadata: ServerMetadata) -> dict[str, str]:
+    endpoints: dict[str, str] = {}
+    for name, member in _ENDPOINTS.items():
+        address = metadata.text(member)
+        if address is None:
+            continue
+        backchannel = None if name == _FOR_BROWSERS else registration.backchannel
+        endpoints[name] = called(address, registration.issuer, backchannel)
+    return endpoints
+
+
+def _introspector(registration: Registration, jwks_uri: str) -> dict[str, object]:
+    jwt: dict[str, object] = {"iss": registration.issuer}
+    if registration.audiences:
+        jwt["aud"] = _one_or_several(registration.audiences)
+    if registration.client_ids:
+        jwt["client_id"] = _one_or_several(registration.client_ids)
+    return {
+        "resourceType": "TokenIntrospector",
+        "id": f"{registration.id}-jwt-introspector",
+        "type": "jwt",
+        "jwt": jwt,
+        "jwks_uri": jwks_uri,
+        "identity_provider": {"reference": f"IdentityProvider/{registration.id}"},
+    }
+
+
+def _one_or_several(values: Sequence[str]) -> str | list[str]:
+    return values[0] if len(values) == 1 else list(values)

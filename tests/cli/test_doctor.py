@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+
+from flask_foreign_token.testing import Issuer
+
+from ..apps import policy, registry_of, trusting, write_registry
+from ..conftest import MakeApp
+from .commands import fill, run
+
+SECRET = "my-client-secret"
+LOGIN = ["--client-id", "my-client", "--client-secret", SECRET, "--username", "testuser", "--password", "testpass123"]
+
+
+@pytest.fixture(scope="module")
+def hidden() -> Iterator[Issuer]:
+    """An issuer that is not at the address it is called by."""
+    with Issuer("http://localhost:1/realms/myrealm") as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def app(empty_app: Flask, hidden: Issuer) -> Flask:
+    return fill(empty_app, [*hidden.resources(), policy("all")])
+
+
+def test_a_provider_that_is_well_ends_with_success(app: Flask) -> None:
+    result = run(app, "doctor", "keycloak", *LOGIN)
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("IdentityProvider/keycloak\n")
+    assert result.stdout.endswith("\n13 ok\n")
+
+
+def test_each_line_has_a_mark_a_check_and_what_was_found(app: Flask) -> None:
+    lines = run(app, "doctor", "keycloak", *LOGIN).stdout.splitlines()[1:-1]
+
+    assert [line.split()[0] for line in lines] == ["ok"] * 13
+    assert [line.split()[1] for line in lines][:7] == [
+        "provider",
+        "introspector",
+        "audience",
+        "policy",
+        "discovery",
+        "keys",
+        "clock",
+    ]
+
+
+def test_a_failure_ends_with_status_1_and_its_remedy(app: Flask) -> None:
+    result = run(app, "doctor", "keycloak", "--client-id", "my-client", "--client-secret", "wrong")
+
+    assert result.exit_code == 1
+    assert "failed   client credentials" in result.stdout
+    assert "Client id or secret is wrong" in result.stdout
+
+
+def test_a_warning_ends_with_success(make_app: MakeApp, hidden: Issuer) -> None:
+    app = fill(make_app([]), [*hidden.resources(), policy("p", {"request-method": "get"})])
+
+    result = run(app, "doctor")
+
+    assert result.exit_code == 0, result.output
+    assert "warning  policy" in result.stdout
+
+
+def test_no_token_and_no_secret_is_printed(app: Flask) -> None:
+    result = run(app, "doctor", "keycloak", *LOGIN)
+
+    for secret in (SECRET, "testpass123", "eyJ", "testuser@example.com"):
+        assert secret not in result.output
+
+
+def test_json_holds_the_same(app: Flask) -> None:
+    result = run(app, "doctor", "keycloak", "--client-id", "my-client", "--client-secret", "wrong", "--json")
+
+    entries = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert {entry["provider"] for entry in entries} == {"keycloak"}
+    assert set(entries[0]) == {"provider", "check", "mark", "found", "remedy"}
+    assert [entry["check"] for entry in entries if entry["mark"] == "failed"] == ["client credentials"]
+
+
+def test_a_remedy_is_given_once(make_app: MakeApp, own_issuer: Issuer) -> None:
+    app = fill(make_app([]), [*own_issuer.resources(), policy("all")])
+
+    with own_issuer.down():
+        result = run(app, "doctor")
+
+    assert result.exit_code == 1
+    assert result.stdout.count("http://keycloak:8080") < result.stdout.count("ConnectionRefusedError")
+    assert result.stderr.count("ConnectionRefusedError") == 0
+
+
+def test_every_provider_is_checked_when_none_is_named(make_app: MakeApp, issuer: Issuer, hidden: Issuer) -> None:
+    app = fill(make_app([]), [*hidden.resources("b"), *trusting(issuer, name="a")])
+
+    result = run(app, "doctor")
+
+    assert [line for line in result.stdout.splitlines() if line.startswith("Identity")] == [
+        "IdentityProvider/a",
+        "IdentityProvider/b",
+    ]
+
+
+def test_a_login_is_for_one_provider(make_app: MakeApp, issuer: Issuer, hidden: Issuer) -> None:
+    app = fill(make_app([]), [*hidden.resources("b"), *trusting(issuer, name="a")])
+
+    result = run(app, "doctor", *LOGIN)
+
+    assert result.exit_code == 1
+    assert "one provider must be named for a login: a, b" in result.stderr
+
+
+def test_a_secret_of_the_environment_is_for_one_provider(
+    make_app: MakeApp, own_issuer: Issuer, hidden: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCTOR_CLIENT_SECRET", SECRET)
+    stored = trusting(own_issuer, name="a", client={"id": "my-client"})
+    app = fill(make_app([]), [*hidden.resources("b"), *stored])
+
+    run(app, "doctor")
+    asked_of_all = own_issuer.requests["token"]
+    run(app, "doctor", "a")
+
+    assert (asked_of_all, own_issuer.requests["token"]) == (0, 1)
+
+
+def test_secrets_may_come_from_the_environment(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCTOR_CLIENT_SECRET", SECRET)
+    monkeypatch.setenv("DOCTOR_PASSWORD", "testpass123")
+
+    result = run(app, "doctor", "keycloak", "--client-id", "my-client", "--username", "testuser")
+
+    assert result.exit_code == 0, result.output
+
+
+def test_secrets_without_a_value_are_prompted_for_and_not_echoed(app: Flask) -> None:
+    arguments = ["--client-id", "my-client", "--client-secret", "--username", "testuser", "--password"]
+
+    result = run(app, "doctor", "keycloak", *arguments, stdin=f"{SECRET}\ntestpass123\n")
+
+    assert result.exit_code == 0, result.output
+    assert "Client secret:" in result.output
+    assert SECRET not in result.output
+
+
+def test_a_user_without_a_password_is_refused_where_nobody_can_be_asked(app: Flask) -> None:
+    result = run(app, "doctor", "keycloak", *LOGIN[:6])
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "--password" in result.stderr
+
+
+def test_an_empty_registry_fails(empty_app: Flask) -> None:
+    result = run(empty_app, "doctor")
+
+    assert result.exit_code == 1
+    assert "no IdentityProvider is stored" in result.stdout
+    assert "provider add" in result.stdout
+
+
+def test_a_provider_that_is_not_stored_fails(app: Flask) -> None:
+    result = run(app, "doctor", "keycloack")
+
+    assert result.exit_code == 1
+    assert "IdentityProvider/keycloack is not stored; did you mean keycloak?" in result.stdout
+
+
+def test_a_registry_that_does_not_load_fails_with_every_fault(make_app: MakeApp) -> None:
+    app = make_app([])
+    write_registry(registry_of(app), [{"resourceType": "IdentityProvider", "id": "x"}, policy("p", active="yes")])
+
+    result = run(app, "doctor")
+
+    assert result.exit_code == 1
+    assert result.stdout.count("failed   registry") >= 2
+    assert "IdentityProvider/x system: is required" in result.stdout
+
+
+def test_an_introspector_out_of_service_is_told_and_the_rest_checked(make_app: MakeApp) -> None:
+    app = make_app([])
+    introspector = {
+        "resourceType": "TokenIntrospector",
+        "id": "i",
+        "type": "jwt",
+        "jwt": {"iss": "clinic", "aud": "a", "secret": "short"},
+        "identity_provider": {"reference": "IdentityProvider/x"},
+    }
+    provider = {"resourceType": "IdentityProvider", "id": "x", "system": "x", "userinfo-source": "id-token"}
+    write_registry(registry_of(app), [provider, introspector, policy("p")])
+
+    result = run(app, "doctor")
+
+    assert result.exit_code == 1
+    assert "failed   registry" in result.stdout
+    assert "failed   introspector" in result.stdout

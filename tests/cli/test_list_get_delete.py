@@ -1,0 +1,188 @@
+"""``list``, ``get`` and ``delete``: one resource, or those of one type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from inspect import cleandoc
+
+import click
+import pytest
+from flask import Flask
+
+from flask_foreign_token.cli import commands
+from flask_foreign_token.cli.resources import list_
+from flask_foreign_token.documents import read_yaml
+from flask_foreign_token.testing import Issuer
+
+from ..apps import SECRET, SECRET_ISSUER, Resource, ask, introspector, policy, provider, secret_token
+from ..conftest import MakeApp
+from .commands import NAMES, fill, printed, refused, run, stored
+
+ELSEWHERE = "https://elsewhere.example"
+LONG_ID = "a" * 64
+
+TABLES: dict[str, tuple[str, Resource, list[str]]] = {
+    "a provider": (
+        "IdentityProvider",
+        provider("entra", active=False, system="https://entra.example"),
+        ["entra", "no", "https://entra.example", "id-token"],
+    ),
+    "keys at an address": (
+        "TokenIntrospector",
+        introspector("remote", None, jwt={"iss": ELSEWHERE}, jwks_uri=f"{ELSEWHERE}/keys"),
+        ["remote", "yes", "jwt", ELSEWHERE, f"{ELSEWHERE}/keys", "account"],
+    ),
+    "a secret, and several audiences": (
+        "TokenIntrospector",
+        introspector("hmac", "entra", jwt={"iss": ELSEWHERE, "secret": SECRET, "aud": ["a", "b"]}),
+        ["hmac", "yes", "jwt", ELSEWHERE, "jwt.secret", "a, b", "entra"],
+    ),
+    "a policy": (
+        "AccessPolicy",
+        policy(LONG_ID, link=[{"reference": "Operation/patients"}, {"resourceType": "User", "id": "ann"}]),
+        [LONG_ID, "yes", "allow", "Operation/patients, User/ann"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("type_", "resource", "cells"), TABLES.values(), ids=TABLES.keys())
+def test_a_table_has_a_row_for_each_resource(
+    empty_app: Flask, type_: str, resource: Resource, cells: list[str]
+) -> None:
+    fill(empty_app, [provider("entra", system="entra")])
+    fill(empty_app, [resource])
+
+    lines = run(empty_app, "list", type_).stdout.splitlines()
+
+    assert len(lines) == 2
+    assert lines[0].split()[:2] == ["id", "active"]
+    words = lines[1].split()
+    assert words[: len(" ".join(cells).split())] == " ".join(cells).split()
+
+
+def test_the_database_knows_when_a_resource_was_written(make_app: MakeApp) -> None:
+    heading, row = run(fill(make_app()), "list", "AccessPolicy").stdout.splitlines()
+
+    assert heading.endswith("last updated")
+    assert row.endswith("Z")
+
+
+@pytest.mark.parametrize("type_", ["AccessPolicy", "accesspolicy", "ACCESSPOLICY"])
+def test_the_letter_case_of_a_type_does_not_count(filled_app: Flask, type_: str) -> None:
+    assert [body["id"] for body in printed(filled_app, "list", type_)] == ["known-issuer"]
+
+
+@pytest.mark.parametrize("command", [["list"], ["get"], ["delete"]])
+@pytest.mark.parametrize(
+    ("type_", "reason"),
+    [
+        ("AccesPolicy", "did you mean AccessPolicy?"),
+        ("policy", "is not one of IdentityProvider, TokenIntrospector, AccessPolicy"),
+        ("User", "flask foreign-token users"),
+    ],
+)
+def test_a_type_that_there_is_not_is_refused(filled_app: Flask, command: list[str], type_: str, reason: str) -> None:
+    arguments = [] if command == ["list"] else ["some-id"]
+
+    assert reason in refused(filled_app, *command, type_, *arguments)
+    assert stored(filled_app) == NAMES
+
+
+def test_a_type_is_completed() -> None:
+    found = list_.params[0].shell_complete(click.Context(list_), "access")
+
+    assert [item.value for item in found] == ["AccessPolicy"]
+
+
+def test_nothing_stored_is_said_beside_the_table(empty_app: Flask) -> None:
+    result = run(empty_app, "list", "AccessPolicy")
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "no AccessPolicy is stored" in result.stderr
+    assert printed(empty_app, "list", "AccessPolicy") == []
+
+
+def test_a_resource_is_shown_as_yaml(filled_app: Flask) -> None:
+    shown = read_yaml(run(filled_app, "get", "AccessPolicy", "known-issuer").stdout.encode())
+
+    assert isinstance(shown, dict)
+    shown.pop("meta", None)
+    assert shown == policy("known-issuer", {"jwt": {"iss": SECRET_ISSUER}})
+
+
+@pytest.mark.parametrize("command", ["get", "list"])
+def test_secrets_are_masked(filled_app: Flask, command: str) -> None:
+    arguments = ["secret"] if command == "get" else []
+    for form in ([], ["--json"]):
+        assert SECRET not in run(filled_app, command, "TokenIntrospector", *arguments, *form).output
+
+
+def test_what_get_prints_can_be_applied(filled_app: Flask) -> None:
+    text = run(filled_app, "get", "TokenIntrospector", "secret").stdout
+
+    assert run(filled_app, "apply", "-", stdin=text).stdout == "unchanged TokenIntrospector/secret\n"
+
+
+def test_an_id_that_is_not_stored_is_refused(filled_app: Flask) -> None:
+    assert "AccessPolicy/known-isuer: is not stored; did you mean known-issuer?" in refused(
+        filled_app, "get", "AccessPolicy", "known-isuer"
+    )
+
+
+def test_a_resource_of_another_type_is_not_found(filled_app: Flask) -> None:
+    assert "IdentityProvider/secret: is not stored" in refused(filled_app, "get", "IdentityProvider", "secret")
+
+
+def test_what_is_deleted_is_gone_at_once(filled_app: Flask, issuer: Issuer) -> None:
+    before = ask(filled_app, secret_token(issuer)).status_code
+
+    result = run(filled_app, "delete", "AccessPolicy", "known-issuer")
+
+    assert (result.exit_code, result.stdout) == (0, "deleted AccessPolicy/known-issuer\n")
+    assert stored(filled_app) == NAMES[:2]
+    assert (before, ask(filled_app, secret_token(issuer)).status_code) == (200, 403)
+
+
+def test_several_are_deleted_together(filled_app: Flask) -> None:
+    fill(filled_app, [policy("a"), policy("b")])
+
+    outcomes = printed(filled_app, "delete", "AccessPolicy", "a", "b", "a", "--yes")
+
+    assert outcomes == [{"resourceType": "AccessPolicy", "id": id_, "outcome": "deleted"} for id_ in ("a", "b")]
+    assert stored(filled_app) == NAMES
+
+
+def test_one_that_is_not_stored_keeps_the_others(filled_app: Flask) -> None:
+    reason = refused(filled_app, "delete", "AccessPolicy", "known-issuer", "nobody")
+
+    assert "nothing was changed." in reason
+    assert "AccessPolicy/nobody: is not stored" in reason
+    assert stored(filled_app) == NAMES
+
+
+def test_what_another_resource_refers_to_is_not_deleted(filled_app: Flask) -> None:
+    reason = refused(filled_app, "delete", "IdentityProvider", "keycloak")
+
+    assert "TokenIntrospector/secret identity_provider" in reason
+    assert stored(filled_app) == NAMES
+
+
+@pytest.mark.parametrize("command", ["list", "get", "delete", "apply"])
+def test_a_missing_argument_is_refused(filled_app: Flask, command: str) -> None:
+    assert "Missing argument" in refused(filled_app, command)
+
+
+def test_every_command_explains_itself_with_an_example() -> None:
+    found = list(_commands(commands))
+
+    assert len(found) >= 9
+    for command in found:
+        assert "\b\nExample:\n    flask foreign-token " in cleandoc(command.help or ""), command.name
+
+
+def _commands(group: click.Group) -> Iterator[click.Command]:
+    for command in group.commands.values():
+        if isinstance(command, click.Group):
+            yield from _commands(command)
+        else:
+            yield command

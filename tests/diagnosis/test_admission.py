@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+from flask_foreign_token.diagnosis.admission import could_let_in
+
+from ..apps import Resource, policy
+
+ISSUER = "https://id.example/realms/clinic"
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        policy("p"),
+        policy("p", {"jwt": {"iss": ISSUER}}),
+        policy("p", {"jwt": {"iss": ISSUER, "azp": "app"}, "request-method": "get"}),
+        policy("p", {"jwt": {"iss": "#^https://id\\.example/"}}),
+        policy("p", {"jwt": {"iss": {"$enum": ["https://other.example", ISSUER]}}}),
+        policy("p", {"$one-of": [{"user": "present?"}, {"jwt": {"iss": ISSUER}}]}),
+        policy("p", {"jwt": {"iss": ISSUER}}, link=[{"reference": "Operation/patients"}]),
+    ],
+)
+def test_a_policy_that_names_the_issuer_or_asks_for_nothing_could_let_in(there: Resource) -> None:
+    assert could_let_in([there], ISSUER)
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        policy("p", active=False),
+        policy("p", link=[{"reference": "User/ann"}]),
+        policy("p", {"jwt": {"iss": "https://other.example"}}),
+        policy("p", {"jwt": {"iss": f"{ISSUER}/"}}),
+        policy("p", {"jwt": "present?"}),
+        policy("p", {"request-method": "get"}),
+        policy("p", {"jwt": {"iss": None}}),
+        {"resourceType": "AccessPolicy", "id": "p", "engine": "sql", "sql": {"query": "SELECT true"}},
+        {"resourceType": "AccessPolicy", "id": "p"},
+    ],
+)
+def test_any_other_policy_does_not_count(there: Resource) -> None:
+    assert not could_let_in([there], ISSUER)
+
+
+def test_without_policies_nobody_gets_in() -> None:
+    assert not could_let_in([], ISSUER)

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+
+import pytest
+
+from flask_foreign_token.diagnosis import remedies
+from flask_foreign_token.diagnosis.findings import Finding
+from flask_foreign_token.diagnosis.reach import check_clock
+from flask_foreign_token.http import Http
+from flask_foreign_token.testing import Issuer
+
+from ..apps import Resource, introspector, policy, provider
+from ..introspection.signing import jwk
+from ..publishing import OPENID, Publisher, metadata
+from .checking import about, examined, trusting
+
+ISSUER = "https://id.invalid/realms/clinic"
+
+
+def resources(publisher: Publisher, *, jwt: Resource = {}, **attributes: object) -> list[Resource]:  # noqa: B006
+    """A provider of `ISSUER` whose endpoints are those of `publisher`."""
+    below = f"{publisher.origin}/realms/clinic"
+    return [
+        provider("keycloak", **attributes),
+        introspector("i", jwt={"iss": ISSUER, **jwt}, jwks_uri=f"{below}/certs"),
+        policy("all"),
+    ]
+
+
+def found(http: Http, publisher: Publisher, check: str, *, jwt: Resource = {}, **attributes: object) -> Finding:  # noqa: B006
+    return about(examined(http, resources(publisher, jwt=jwt, **attributes)), check)
+
+
+@pytest.fixture
+def publisher(publisher: Publisher) -> Publisher:
+    publisher.publish(f"/realms/clinic{OPENID}", metadata(ISSUER, f"{publisher.origin}/realms/clinic"))
+    publisher.publish("/realms/clinic/certs", {"keys": [jwk("RS256"), jwk("ES256"), jwk("RS256", "enc", use="enc")]})
+    return publisher
+
+
+def test_the_address_that_answers_counts(http: Http, publisher: Publisher) -> None:
+    finding = found(http, publisher, "discovery")
+
+    assert finding.mark == "ok"
+    assert f"{publisher.origin}/realms/clinic{OPENID} names the issuer" in finding.found
+    assert f"{ISSUER} does not answer from here, which does no harm" in finding.found
+
+
+def test_an_issuer_that_answers_itself_is_enough(http: Http, own_issuer: Issuer) -> None:
+    finding = about(examined(http, trusting(own_issuer)), "discovery")
+
+    assert (finding.mark, finding.found) == ("ok", f"{own_issuer.discovery_url} names the issuer")
+
+
+def test_the_stored_issuer_is_looked_at_too(http: Http, publisher: Publisher) -> None:
+    publisher.publish(f"/elsewhere{OPENID}", metadata(ISSUER))
+    del publisher.documents[f"/realms/clinic{OPENID}"]
+
+    assert found(http, publisher, "discovery", issuer=f"{publisher.origin}/elsewhere").mark == "ok"
+
+
+def test_a_document_of_another_issuer_fails(http: Http, publisher: Publisher) -> None:
+    publisher.publish(f"/realms/clinic{OPENID}", metadata("https://other.example"))
+
+    finding = found(http, publisher, "discovery")
+
+    assert finding.mark == "failed"
+    assert "names https://other.example" in finding.found
+    assert "What is compared and what is called are two things." in finding.remedy
+
+
+def test_a_document_with_faults_is_no_reason_to_refuse_tokens(http: Http, publisher: Publisher) -> None:
+    publisher.publish(f"/realms/clinic{OPENID}", metadata(ISSUER, subject_types_supported=None))
+
+    finding = found(http, publisher, "discovery")
+
+    assert finding.mark == "warning"
+    assert "subject_types_supported" in finding.found
+
+
+def test_nor_is_one_that_is_missing(http: Http, publisher: Publisher) -> None:
+    del publisher.documents[f"/realms/clinic{OPENID}"]
+
+    assert found(http, publisher, "discovery").mark == "warning"
+
+
+def test_a_provider_that_is_down_fails_with_every_address_that_was_tried(http: Http, own_issuer: Issuer) -> None:
+    resources = trusting(own_issuer)
+    with own_issuer.down():
+        findings = examined(http, resources)
+
+    for check in ("discovery", "keys"):
+        assert about(findings, check).mark == "failed"
+        assert f"{own_issuer.url}/" in about(findings, check).found
+        assert about(findings, check).remedy == remedies.UNREACHABLE
+    assert about(findings, "clock").mark == "skipped"
+
+
+def test_an_issuer_that_is_no_address_is_not_called(http: Http, own_issuer: Issuer) -> None:
+    body = trusting(own_issuer)
+    body[1] = introspector("i", jwt={"iss": "clinic", "secret": "a secret of more than thirty-two octets"})
+    body[0] = provider("keycloak")
+
+    findings = examined(http, body)
+
+    assert about(findings, "discovery").mark == "skipped"
+    assert about(findings, "keys").mark == "ok"
+
+
+def test_keys_are_counted_with_their_algorithms_and_what_keeps_others_from_serving(
+    http: Http, publisher: Publisher
+) -> None:
+    finding = found(http, publisher, "keys")
+
+    assert finding.mark == "ok"
+    assert finding.found == "2 of 3 keys serve (ES256, RS256); left out 1: use is not sig"
+
+
+def test_keys_that_the_introspector_does_not_permit_do_not_serve(http: Http, publisher: Publisher) -> None:
+    finding = found(http, publisher, "keys", jwt={"algorithms": ["PS512"]})
+
+    assert finding.mark == "failed"
+    assert "jwt.algorithms" in finding.found
+
+
+@pytest.mark.parametrize(
+    ("document", "status", "words"),
+    [
+        ({"keys": []}, 200, "0 of 0 keys serve"),
+        ({"keys": [jwk("RS256", use="enc")]}, 200, "0 of 1 keys serve"),
+        ({"certs": []}, 200, "not a JWK Set"),
+        ({}, 404, "status 404"),
+        ({}, 500, "status 500"),
+    ],
+)
+def test_keys_that_cannot_be_had_fail(
+    http: Http, publisher: Publisher, document: object, status: int, words: str
+) -> None:
+    publisher.publish("/realms/clinic/certs", document, status)
+
+    finding = found(http, publisher, "keys")
+
+    assert finding.mark == "failed"
+    assert words in finding.found
+
+
+def test_a_clock_that_says_the_same_is_right(http: Http, publisher: Publisher) -> None:
+    publisher.headers["Date"] = formatdate(usegmt=True)
+
+    assert found(http, publisher, "clock").mark == "ok"
+
+
+def test_an_answer_that_lay_in_a_cache_is_that_much_older(http: Http, publisher: Publisher) -> None:
+    publisher.headers |= {"Date": formatdate(time.time() - 3600, usegmt=True), "Age": "3600"}
+
+    assert found(http, publisher, "clock").mark == "ok"
+
+
+@pytest.mark.parametrize(
+    ("difference", "mark", "words"),
+    [
+        (0, "ok", "agrees"),
+        (4, "ok", "apart"),
+        (12, "warning", "ahead"),
+        (-12, "warning", "behind"),
+        (45, "failed", "ahead"),
+        (-45, "failed", "behind"),
+    ],
+)
+def test_clocks_may_differ_by_so_much(difference: float, mark: str, words: str) -> None:
+    now = 1_800_000_000.0
+
+    finding = check_clock(now + difference, now, now + 0.1, leeway=30)
+
+    assert finding.mark == mark
+    assert words in finding.found
+
+
+def test_a_small_leeway_makes_a_small_difference_fatal() -> None:
+    assert check_clock(103.0, 100.0, 100.0, leeway=2).mark == "failed"
+    assert check_clock(101.0, 100.0, 100.0, leeway=2).mark == "ok"
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99 Nov 2025 00:00:00 GMT"])
+def test_a_time_that_is_none_tells_nothing(http: Http, publisher: Publisher, date: str) -> None:
+    publisher.headers["Date"] = date
+
+    assert found(http, publisher, "clock").mark == "skipped"
