@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import Mapped, mapped_column
 
 from example_app import demo
+from example_app.providers import CALLED
 from flask_foreign_token import ForeignToken, errors
 from flask_foreign_token.settings import PREFIX, Settings
 from flask_foreign_token.testing import Issuer
@@ -95,8 +97,9 @@ def test_the_app_refuses_a_token_of_another_issuer(make_readme: MakeReadme, keyc
 def test_its_resources_are_those_of_the_example_with_an_audience() -> None:
     provider, introspector, policy = json.loads(RESOURCES)
     assert introspector["jwt"].pop("aud") == "account"
-    example = json.loads((ROOT / "example_app/resources.json").read_text(encoding="utf-8"))
-    assert [provider, introspector, policy] == example
+    example = (ROOT / "example_app/resources.yaml").read_text(encoding="utf-8")
+    example = example.replace(CALLED, "${PROVIDER_URL:-" + ISSUER + "}")
+    assert [provider, introspector, policy] == list(yaml.safe_load_all(example))
 
 
 def test_its_guards_hold(make_readme: MakeReadme, keycloak: Issuer) -> None:
@@ -152,8 +155,7 @@ def test_its_tests_pass(tmp_path: Path) -> None:
     assert "2 passed" in run.stdout, run.stdout
 
 
-def test_the_demo_ends_as_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PROVIDER_URL", "restored afterwards")
+def test_the_demo_ends_as_shown(capsys: pytest.CaptureFixture[str]) -> None:
     (shown,) = blocks("text")
 
     demo.main([])

@@ -4,12 +4,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from flask import Flask
 
 from example_app import create_app
-from example_app.demo import ISSUER
 from example_app.models import db
+from example_app.providers import ISSUER, Provider
 from flask_foreign_token.testing import Issuer
+
+from ..apps import Resource, store
 
 MakeExample = Callable[..., Flask]
 
@@ -21,10 +24,16 @@ def tutorial_issuer() -> Iterator[Issuer]:
         yield issuer
 
 
+@pytest.fixture(scope="package")
+def tutorial_resources(tutorial_issuer: Issuer) -> list[Resource]:
+    """Those of the example, with the address at which the issuer is found."""
+    provider = Provider("", tutorial_issuer.issuer, tutorial_issuer.url)
+    return [yaml.safe_load(body) for _, body in provider.resources()]
+
+
 @pytest.fixture
-def make_example(tmp_path: Path, tutorial_issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeExample]:
+def make_example(tmp_path: Path) -> Iterator[MakeExample]:
     """Makes the example app on a database of its own; connections are closed at the end."""
-    monkeypatch.setenv("PROVIDER_URL", tutorial_issuer.url)
     made = []
 
     def make(**config: object) -> Flask:
@@ -40,6 +49,8 @@ def make_example(tmp_path: Path, tutorial_issuer: Issuer, monkeypatch: pytest.Mo
 
 
 @pytest.fixture
-def example(make_example: MakeExample) -> Flask:
-    """The example as the demo runs it."""
-    return make_example(FOREIGN_TOKEN_REGISTRY="resources.json")
+def example(make_example: MakeExample, tutorial_resources: list[Resource]) -> Flask:
+    """The example with its resources in its database."""
+    app = make_example()
+    store(app, tutorial_resources)
+    return app

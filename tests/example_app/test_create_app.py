@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,10 @@ from example_app.models import db
 from flask_foreign_token.settings import Settings
 from flask_foreign_token.testing import Issuer
 
-from ..apps import ask
+from ..apps import Resource, ask, write_registry
 from .conftest import MakeExample
 
-RESOURCES = Path(example_app.__file__).with_name("resources.json")
+OPERATOR = ("operator", "the-operator-of-the-tests")
 
 
 def settings_of(app: Flask) -> Settings:
@@ -22,28 +22,18 @@ def settings_of(app: Flask) -> Settings:
     return settings
 
 
-def test_the_registry_is_the_database_unless_told_otherwise(make_example: MakeExample, tutorial_issuer: Issuer) -> None:
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_it_runs_without_any_setting(make_example: MakeExample) -> None:
     app = make_example()
+
+    settings = settings_of(app)
     assert ask(app, None, "/fhir/Patient").status_code == 401
-
-    applied = app.test_cli_runner().invoke(args=["foreign-token", "apply", str(RESOURCES)])
-
-    assert applied.exit_code != 0, "variables stand for something in the file registry only"
-
-
-def test_resources_stored_in_the_database_let_a_token_in(
-    make_example: MakeExample, tutorial_issuer: Issuer, tmp_path: Path
-) -> None:
-    app = make_example()
-    plain = tmp_path / "resources.json"
-    plain.write_text(
-        RESOURCES.read_text().replace("${PROVIDER_URL:-" + tutorial_issuer.issuer + "}", tutorial_issuer.url)
-    )
-
-    applied = app.test_cli_runner().invoke(args=["foreign-token", "apply", str(plain)])
-
-    assert applied.exit_code == 0, applied.output
-    assert ask(app, tutorial_issuer.token(), "/fhir/Patient").status_code == 200
+    assert (settings.registry, settings.admin_url_prefix) == ("database", "/fhir")
+    assert settings.allow_http_hosts == ("localhost", "127.0.0.1", "keycloak")
+    assert settings.require_audience is False
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -58,20 +48,59 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
     assert (settings_of(app).registry, settings_of(app).realm) == ("resources.json", "clinic")
 
 
-@pytest.mark.parametrize(("variable", "required"), [(None, False), ("true", True), ("false", False)])
-def test_an_audience_is_asked_for_only_where_the_environment_says_so(
-    make_example: MakeExample, monkeypatch: pytest.MonkeyPatch, variable: str | None, required: bool
+@pytest.mark.parametrize(
+    ("variable", "value", "read"),
+    [
+        ("ADMIN_URL_PREFIX", "/trust", "/trust"),
+        ("ALLOW_HTTP_HOSTS", "keycloak.test", ("keycloak.test",)),
+        ("REQUIRE_AUDIENCE", "true", True),
+        ("REQUIRE_AUDIENCE", "false", False),
+    ],
+)
+def test_the_environment_wins_over_what_the_app_presumes(
+    make_example: MakeExample, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, read: object
 ) -> None:
-    if variable is not None:
-        monkeypatch.setenv("FOREIGN_TOKEN_REQUIRE_AUDIENCE", variable)
+    monkeypatch.setenv(f"FOREIGN_TOKEN_{variable}", value)
 
-    assert settings_of(make_example()).require_audience is required
+    assert getattr(settings_of(make_example()), variable.lower()) == read
 
 
-def test_without_variables_the_resources_are_those_of_a_keycloak_on_this_machine() -> None:
-    provider, introspector, policy = json.loads(RESOURCES.read_text())
-    default = "${PROVIDER_URL:-http://localhost:8180/realms/myrealm}/protocol/openid-connect"
+def test_what_is_configured_wins_over_the_environment(
+    make_example: MakeExample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOREIGN_TOKEN_REALM", "clinic")
 
-    assert provider["userinfo_endpoint"] == f"{default}/userinfo"
-    assert introspector["jwks_uri"] == f"{default}/certs"
-    assert introspector["jwt"] == policy["matcho"]["jwt"] == {"iss": "http://localhost:8180/realms/myrealm"}
+    assert settings_of(make_example(FOREIGN_TOKEN_REALM="ward")).realm == "ward"
+
+
+def test_its_registry_can_be_a_file(
+    make_example: MakeExample, tutorial_issuer: Issuer, tutorial_resources: list[Resource], tmp_path: Path
+) -> None:
+    file = write_registry(tmp_path / "resources.json", tutorial_resources)
+
+    app = make_example(FOREIGN_TOKEN_REGISTRY=str(file))
+
+    assert ask(app, tutorial_issuer.token(), "/fhir/Patient").status_code == 200
+
+
+def test_it_says_when_nobody_can_be_the_operator(make_example: MakeExample, caplog: pytest.LogCaptureFixture) -> None:
+    app = make_example()
+
+    assert warnings_in(caplog) == [example_app.NO_OPERATOR]
+    assert app.test_client().get("/fhir/User", auth=OPERATOR).status_code == 401
+
+
+def test_it_has_nothing_to_say_when_somebody_can(make_example: MakeExample, caplog: pytest.LogCaptureFixture) -> None:
+    app = make_example(FOREIGN_TOKEN_ADMIN_CLIENT_ID=OPERATOR[0], FOREIGN_TOKEN_ADMIN_CLIENT_SECRET=OPERATOR[1])
+
+    assert warnings_in(caplog) == []
+    assert app.test_client().get("/fhir/User", auth=OPERATOR).status_code == 200
+
+
+def test_the_environment_makes_somebody_the_operator(
+    make_example: MakeExample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOREIGN_TOKEN_ADMIN_CLIENT_ID", OPERATOR[0])
+    monkeypatch.setenv("FOREIGN_TOKEN_ADMIN_CLIENT_SECRET", OPERATOR[1])
+
+    assert make_example().test_client().get("/fhir/User", auth=OPERATOR).status_code == 200
