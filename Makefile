@@ -1,27 +1,36 @@
-# `make demo`, `make test` and `make lint`; each makes .venv itself when it is absent or the lock file has changed.
+# `make demo`, `make demo-keycloak`, `make test` and `make lint`; each makes .venv itself when it is absent or the lock
+# file has changed. `make test` brings the servers that it can bring without root, and with SERVERS=apt the others too.
 PYTHON ?= python3
 ARGS ?=
+SERVERS ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test lint
+.PHONY: demo demo-keycloak test servers lint
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m example_app.demo $(ARGS)
 
-test: $(INSTALLED)
+demo-keycloak: $(INSTALLED)
+	@$(BIN)/python -m example_app.demo --keycloak $(ARGS)
+
+test: $(INSTALLED) servers
 	$(BIN)/coverage erase
 	$(BIN)/coverage run --branch -m pytest $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@echo "Coverage of the package in percent; $(BIN)/coverage report shows where it is missing:"
 	@$(BIN)/coverage report --format=total
 
+servers: $(INSTALLED)
+	@SERVERS=$(SERVERS) $(BIN)/python -m tests.integration.install
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going docs docs/_build/html
 
 $(INSTALLED): requirements/dev.txt setup.cfg
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, and \

@@ -1,24 +1,54 @@
-"""Database servers of a test's own, on a socket in a folder of their own, where the machine has the programs."""
+"""Servers of a test's own, in a folder of their own, where the machine has the programs."""
 
 from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import sqlalchemy as sa
+
+from example_app.keycloak_server import free_port
+
+ELSEWHERE = ("usr/lib/postgresql/*/bin", "usr/local/sbin", "usr/sbin", "sbin")
+"""Where a distribution keeps servers that are not for everybody's ``PATH``."""
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip the test that needs what is not there; where ``CI`` is set, fail it.
+
+    :param reason: what is not there, and the command that brings it.
+    """
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def program(name: str) -> str | None:
+    """The path of a program, of the newest version where there are several."""
+    folders = [
+        folder for pattern in ELSEWHERE for folder in sorted(Path("/").glob(pattern), key=_version, reverse=True)
+    ]
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *map(str, folders)]))
+
+
+def _version(folder: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", str(folder))]
 
 
 @contextmanager
 def postgresql() -> Iterator[str]:
     """The URL of an empty PostgreSQL database."""
-    programs = _programs("PostgreSQL", "psycopg", "initdb", "pg_ctl")
+    programs = _programs("PostgreSQL", "initdb", "pg_ctl")
     with _folder() as (folder, user), (folder / "log").open("ab") as log:
 
         def run(program: str, *arguments: str) -> None:
@@ -37,7 +67,7 @@ def postgresql() -> Iterator[str]:
 @contextmanager
 def mariadb() -> Iterator[str]:
     """The URL of an empty MariaDB database whose own collation takes many texts for equal."""
-    programs = _programs("MariaDB", "pymysql", "mariadb-install-db", "mariadbd")
+    programs = _programs("MariaDB", "mariadb-install-db", "mariadbd")
     with _folder() as (folder, user):
         options = ["--no-defaults", f"--datadir={folder / 'data'}"]
         install = [
@@ -57,7 +87,33 @@ def mariadb() -> Iterator[str]:
                 server.stderr.read()
 
 
+@contextmanager
+def redis() -> Iterator[str]:
+    """The URL of an empty Redis."""
+    programs = _programs("Redis", "redis-server")
+    port = free_port()
+    with _folder() as (folder, user):
+        options = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), "--save", "", "--appendonly", "no"]
+        serve = [programs["redis-server"], *options]
+        with subprocess.Popen(serve, user=user, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
+            try:
+                assert any("Ready to accept connections" in line for line in server.stdout), "Redis does not start"
+                yield f"redis://127.0.0.1:{port}/0"
+            finally:
+                server.terminate()
+                server.stdout.read()
+
+
 SERVERS: Mapping[str, Callable[[], AbstractContextManager[str]]] = {"postgresql": postgresql, "mariadb": mariadb}
+
+
+def redis_says(url: str, command: bytes) -> bytes:
+    """What a Redis answers to a command of one line."""
+    port = sa.make_url(url).port
+    assert port is not None
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(command + b"\r\n")
+        return connection.recv(4096)
 
 
 def _database(url: str) -> str:
@@ -68,11 +124,10 @@ def _database(url: str) -> str:
     return engine.url.set(database="app").render_as_string(hide_password=False)
 
 
-def _programs(server: str, driver: str, *names: str) -> dict[str, str]:
-    pytest.importorskip(driver, reason=f"{driver} is not installed")
-    programs = {name: shutil.which(name) for name in names}
-    if missing := [name for name, path in programs.items() if path is None]:
-        pytest.skip(f"{server} is not installed: no {', '.join(missing)}")
+def _programs(server: str, *names: str) -> dict[str, str]:
+    programs = {name: path for name in names if (path := program(name))}
+    if absent := [name for name in names if name not in programs]:
+        missing(f"{server} is not installed: no {', '.join(absent)}; `make test SERVERS=apt` installs it")
     return programs
 
 

@@ -1,0 +1,182 @@
+"""The tutorial's troubles, made on a real Keycloak, and a set-up in which there are none."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from ..apps import ask
+from ..cli.commands import refused, run
+from ..conftest import MakeApp
+from .keycloak import MakeRealm, Realm
+
+SECRET = "the-secret-of-every-client"
+PASSWORD = "testpass123"
+
+
+def client(name: str, **switches: bool) -> dict[str, object]:
+    on = {"serviceAccountsEnabled": True, "directAccessGrantsEnabled": True, "publicClient": False}
+    return {"clientId": name, "secret": SECRET, **on, **switches}
+
+
+def user(name: str, **attributes: Any) -> dict[str, object]:
+    person = {"email": f"{name}@example.com", "emailVerified": True, "firstName": "Test", "lastName": "User"}
+    credentials = [{"type": "password", "value": PASSWORD, "temporary": False}]
+    return {"username": name, "enabled": True, "credentials": credentials, **person, **attributes}
+
+
+@pytest.fixture(scope="module")
+def realm(make_realm: MakeRealm) -> Realm:
+    name = f"doctor-{secrets.token_hex(4)}"
+    # Where a realm is imported its users have no roles but those that are named.
+    roles = {"realmRoles": [f"default-roles-{name}"]}
+    return make_realm(
+        {
+            "realm": name,
+            "clients": [
+                client("my-client"),
+                client("no-service-account", serviceAccountsEnabled=False),
+                client("no-password", directAccessGrantsEnabled=False),
+            ],
+            "users": [
+                user("testuser", **roles),
+                user("unfinished", requiredActions=["UPDATE_PASSWORD"], **roles),
+                user("nameless", firstName="", lastName="", **roles),
+                user("without-roles"),
+            ],
+        }
+    )
+
+
+def addition(realm: Realm, *more: str) -> list[str]:
+    return ["provider", "add", "keycloak", "--issuer", realm.issuer, "--backchannel", realm.url, *more]
+
+
+@pytest.fixture
+def app(make_app: MakeApp, realm: Realm) -> Flask:
+    """An app that was set up by the commands alone."""
+    app = make_app([])
+    added = run(app, *addition(realm, "--audience", "account"))
+    assert added.exit_code == 0, added.output
+    policy = added.stdout.partition("<<'EOF'\n")[2].removesuffix("EOF\n")
+    assert run(app, "apply", "-", stdin=policy).exit_code == 0
+    return app
+
+
+def failures(app: Flask, *login: str) -> str:
+    """What `doctor` says of what fails, with the remedies."""
+    result = run(app, "doctor", "keycloak", *login)
+    assert result.exit_code == 1, result.output
+    assert SECRET not in result.output
+    assert PASSWORD not in result.output
+    _, _, failed = result.stdout.partition("  failed ")
+    return failed
+
+
+def login(client_id: str, username: str | None = None) -> list[str]:
+    words = ["--client-id", client_id, "--client-secret", SECRET]
+    return words if username is None else [*words, "--username", username, "--password", PASSWORD]
+
+
+# ---- provider add
+
+
+def test_the_command_without_an_audience_prints_the_one_of_keycloak(make_app: MakeApp, realm: Realm) -> None:
+    reason = refused(make_app([]), *addition(realm))
+
+    assert f"--issuer {realm.issuer} --backchannel {realm.url} --audience account" in reason
+
+
+def test_an_issuer_that_keycloak_does_not_call_itself_is_refused(make_app: MakeApp, realm: Realm) -> None:
+    reason = refused(make_app([]), "provider", "add", "keycloak", "--issuer", realm.url, "--audience", "account")
+
+    assert f"names {realm.issuer}, not {realm.url}" in reason
+
+
+def test_both_kinds_of_token_are_taken_after_the_commands(app: Flask, realm: Realm) -> None:
+    form = {"client_id": "my-client", "client_secret": SECRET, "scope": "openid profile email"}
+    account = realm.token(grant_type="client_credentials", **form).json()["access_token"]
+    person = realm.token(grant_type="password", username="testuser", password=PASSWORD, **form).json()["access_token"]
+
+    assert [ask(app, token).status_code for token in (account, person)] == [200, 200]
+
+
+# ---- doctor
+
+
+def test_where_all_is_well_every_check_passes(app: Flask) -> None:
+    result = run(app, "doctor", "keycloak", *login("my-client", "testuser"))
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith("\n13 ok\n")
+    assert "1 of 2 keys serve (RS256); left out 1: use is not sig" in result.stdout
+
+
+@pytest.mark.parametrize("username", ["unfinished", "nameless"])
+def test_an_account_that_is_not_fully_set_up(app: Flask, username: str) -> None:
+    failed = failures(app, *login("my-client", username))
+
+    assert '"Account is not fully set up"' in failed
+    for words in ("Email verified on", "First name and Last name", "Required user actions", "Temporary off"):
+        assert words in failed
+
+
+def test_a_client_that_is_not_enabled_to_retrieve_a_service_account(app: Flask) -> None:
+    failed = failures(app, *login("no-service-account"))
+
+    assert '"Client not enabled to retrieve service account"' in failed
+    assert "Switch Service accounts roles on" in failed
+
+
+def test_a_provider_that_cannot_be_reached(app: Flask, realm: Realm) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}/realms/{realm.name}"
+    run(app, "apply", "-", stdin=moved(app, realm.url, address))
+
+    failed = failures(app, *login("my-client"))
+
+    assert f"{address}/protocol/openid-connect/certs: ConnectionRefusedError" in failed
+    for words in ("http://keycloak:8080", "same network", "keycloak:host-gateway", "--backchannel"):
+        assert words in failed
+
+
+def test_an_issuer_that_differs_from_the_one_of_the_tokens(app: Flask, realm: Realm) -> None:
+    # As somebody who takes the address that is called for the issuer would write it.
+    run(app, "apply", "-", stdin=moved(app, f"iss: {realm.issuer}", f"iss: {realm.url}"))
+
+    failed = failures(app, *login("my-client"))
+
+    assert f"names {realm.issuer}, not {realm.url}" in failed
+    assert "the issuer is not known" in failed
+    assert "What is compared and what is called are two things." in failed
+    assert "KC_HOSTNAME" in failed
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "remedy"),
+    [
+        (login("nobody"), "Invalid client or Invalid client credentials", "Client id or secret is wrong"),
+        (login("my-client", "nobody"), "Invalid user credentials", "Username or password is wrong"),
+        (login("no-password", "testuser"), "Client not allowed for direct access grants", "Direct access grants on"),
+        (login("my-client", "without-roles"), "aud names another audience", "default-roles-"),
+        ([*login("my-client"), "--scope", "profile"], "userinfo answers 403", 'scope="openid profile email"'),
+        ([*login("my-client"), "--scope", "nonsense"], "invalid_scope", "--scope"),
+    ],
+)
+def test_other_troubles(app: Flask, words: list[str], said: str, remedy: str) -> None:
+    failed = failures(app, *words)
+
+    assert said in failed
+    assert remedy in failed
+
+
+def moved(app: Flask, before: str, after: str) -> str:
+    """What `app` has stored, written with `after` in place of `before`."""
+    exported = run(app, "export").stdout
+    assert before in exported
+    return exported.replace(before, after)

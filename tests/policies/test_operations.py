@@ -1,0 +1,63 @@
+"""Which policies open the operator's endpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flask_foreign_token.policies.engine import DENIED, Decision, Policies, compile_policy
+from flask_foreign_token.policies.request import RequestView
+
+from .facts import token
+
+READ, DELETE = "foreign_token.read_user", "foreign_token.delete_user"
+
+
+def view(endpoint: str = READ, **parts: Any) -> RequestView:
+    """A request of an authenticated caller of which only `parts` exist."""
+    made = RequestView(None, token(), None)  # type: ignore[arg-type]
+    made.update(operation={"id": endpoint}, **parts)
+    return made
+
+
+def linked(*references: str, **body: Any) -> Policies:
+    links = {"link": [{"reference": reference} for reference in references]} if references else {}
+    return Policies([compile_policy("p", "1", {"engine": "allow", **links, **body})])
+
+
+def test_a_link_opens_the_very_endpoint_that_it_names() -> None:
+    policies = linked(f"Operation/{READ}")
+
+    assert policies.decide_operation(view(READ), READ) == Decision(True, "p")
+    assert policies.decide_operation(view(DELETE), DELETE) == DENIED
+
+
+def test_other_links_do_not_matter_beside_it() -> None:
+    policies = linked("User/somebody", f"Operation/{READ}", "Client/another")
+
+    assert policies.decide_operation(view(user={"id": "ann"}, client={"id": "app"}), READ).allowed
+
+
+@pytest.mark.parametrize(
+    "references", [(), ("User/ann",), ("Client/app",), (f"Operation/{DELETE}",), (f"Client/{READ}",)]
+)
+def test_a_policy_without_it_opens_nothing(references: tuple[str, ...]) -> None:
+    asked = view(user={"id": "ann"}, client={"id": "app"})
+
+    assert linked(*references).decide_operation(asked, READ) == DENIED
+
+
+def test_what_the_engine_says_must_hold() -> None:
+    policies = linked(f"Operation/{READ}", engine="matcho", matcho={"jwt": {"role": "administrator"}})
+
+    assert policies.decide_operation(view(jwt={"role": "administrator"}), READ).allowed
+    assert policies.decide_operation(view(jwt={"role": "nurse"}), READ) == DENIED
+    assert policies.decide_operation(view(), READ) == DENIED
+
+
+def test_nothing_opens_to_an_anonymous_caller() -> None:
+    anonymous = RequestView(None, None, None)  # type: ignore[arg-type]
+    anonymous.update(operation={"id": READ})
+
+    assert linked(f"Operation/{READ}").decide_operation(anonymous, READ) == DENIED
