@@ -44,6 +44,7 @@ METADATA = "foreign_token.protected_resource_metadata"
 """The endpoint of the document of :rfc:`9728`."""
 
 _REMEMBERED_HINTS = 1000
+_HOW_TO_ADD = "`flask foreign-token apply FILE` stores what a file holds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,20 +235,17 @@ class Application:
         """What an operator should know about a denial that configuration causes."""
         if missing:
             names = ", ".join(f"AccessPolicy/{name}" for name in missing)
-            return f"view {endpoint!r} asks for {names}, which the registry does not hold; {self._how_to_add}"
+            return f"view {endpoint!r} asks for {names}, which the registry does not hold; {_HOW_TO_ADD}"
         if not stored:
-            return f"the registry holds no AccessPolicy, so every guarded request is denied; {self._how_to_add}"
+            return f"the registry holds no AccessPolicy, so every guarded request is denied; {_HOW_TO_ADD}"
         return None
 
     def hint_for_unknown_issuer(self) -> str:
         """What an operator should know when a token of a foreign issuer comes."""
-        return f"no TokenIntrospector names the issuer of a token in jwt.iss; {self._how_to_add}"
-
-    @property
-    def _how_to_add(self) -> str:
-        if self.settings.registry == "database":
-            return "`flask foreign-token apply FILE` stores what a file holds"
-        return f"add it to {self.settings.registry}, the file that FOREIGN_TOKEN_REGISTRY names"
+        return (
+            "no TokenIntrospector names the issuer of a token in jwt.iss; "
+            "`flask foreign-token provider add ID --issuer URL --audience A` registers a provider"
+        )
 
     def _read_views(self) -> _Views:
         endpoints = ["static", *(f"{name}.static" for name in self.app.blueprints)]

@@ -150,7 +150,7 @@ def _source_of(settings: TokenIntrospector, provider: ProviderPart | None) -> Re
     if not jwks_uri:
         reason = (
             "there are no keys; give jwks_uri, jwt.secret or jwt.keys here, or jwks_uri at the linked provider "
-            "(discovery comes with a later version)"
+            "(`flask foreign-token provider add` finds it out)"
         )
         raise Rejected([Issue(_name_of(settings), "jwks_uri", reason)])
     return RemoteSource(jwks_uri, settings.cache_ttl, settings.jwt.algorithms or ("RS256",))

@@ -123,7 +123,9 @@ class IdentityProviderSchema(ResourceSchema):
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def check_userinfo(self, data: Mapping[str, object], original: Mapping[str, object], **_: Any) -> None:
         if data.get("userinfo_source") == "userinfo-endpoint" and "userinfo_endpoint" not in original:
-            reason = "is required, since userinfo-source is userinfo-endpoint and discovery comes with a later version"
+            reason = (
+                "is required for userinfo-source userinfo-endpoint; `flask foreign-token provider add` finds it out"
+            )
             raise ValidationError(reason, "userinfo_endpoint")
 
 
