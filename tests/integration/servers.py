@@ -29,7 +29,7 @@ def missing(reason: str) -> NoReturn:
     :param reason: what is not there, and the command that brings it.
     """
     if os.environ.get("CI"):
-        pytest.fail(reason, pytrace=False)
+        raise pytest.fail.Exception(reason, pytrace=False) from None
     pytest.skip(reason)
 
 
