@@ -27,7 +27,7 @@ def tutorial_issuer() -> Iterator[Issuer]:
 @pytest.fixture(scope="package")
 def tutorial_resources(tutorial_issuer: Issuer) -> list[Resource]:
     """Those of the example, with the address at which the issuer is found."""
-    provider = Provider("", tutorial_issuer.issuer, tutorial_issuer.url)
+    provider = Provider(tutorial_issuer.issuer, tutorial_issuer.url)
     return [yaml.safe_load(body) for _, body in provider.resources()]
 
 

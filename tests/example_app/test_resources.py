@@ -55,7 +55,7 @@ def test_the_operator_puts_them_one_by_one(
     make_example: MakeExample, tutorial_issuer: Issuer, headers: dict[str, str]
 ) -> None:
     app = make_example(FOREIGN_TOKEN_ADMIN_CLIENT_ID=OPERATOR[0], FOREIGN_TOKEN_ADMIN_CLIENT_SECRET=OPERATOR[1])
-    provider = Provider("", tutorial_issuer.issuer, tutorial_issuer.url)
+    provider = Provider(tutorial_issuer.issuer, tutorial_issuer.url)
 
     answers = [
         app.test_client().put(path, data=body, headers=headers, auth=OPERATOR) for path, body in provider.resources()
@@ -67,7 +67,7 @@ def test_the_operator_puts_them_one_by_one(
 
 def test_nobody_else_puts_them(make_example: MakeExample, tutorial_issuer: Issuer) -> None:
     app = make_example(FOREIGN_TOKEN_ADMIN_CLIENT_ID=OPERATOR[0], FOREIGN_TOKEN_ADMIN_CLIENT_SECRET=OPERATOR[1])
-    provider = Provider("", tutorial_issuer.issuer, tutorial_issuer.url)
+    provider = Provider(tutorial_issuer.issuer, tutorial_issuer.url)
 
     answers = [
         app.test_client().put(path, data=body, auth=("operator", "guessed")) for path, body in provider.resources()

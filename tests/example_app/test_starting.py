@@ -74,7 +74,7 @@ def until_all_know(work: Callable[[int], requests.Response]) -> list[int]:
 
 
 def test_workers_that_start_together_share_one_database(database: str, tutorial_issuer: Issuer) -> None:
-    provider = Provider("", tutorial_issuer.issuer, tutorial_issuer.url)
+    provider = Provider(tutorial_issuer.issuer, tutorial_issuer.url)
     token = tutorial_issuer.token()
     variables = {
         "SQLALCHEMY_DATABASE_URI": database,
