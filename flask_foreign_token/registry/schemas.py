@@ -123,9 +123,7 @@ class IdentityProviderSchema(ResourceSchema):
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def check_userinfo(self, data: Mapping[str, object], original: Mapping[str, object], **_: Any) -> None:
         if data.get("userinfo_source") == "userinfo-endpoint" and "userinfo_endpoint" not in original:
-            reason = (
-                "is required for userinfo-source userinfo-endpoint; `flask foreign-token provider add` finds it"
-            )
+            reason = "is required for userinfo-source userinfo-endpoint; `flask foreign-token provider add` finds it"
             raise ValidationError(reason, "userinfo_endpoint")
 
 
