@@ -26,13 +26,11 @@ CALLED = "http://keycloak:8180/realms/myrealm"
 class Provider:
     """A realm as in `keycloak/myrealm-realm.json`.
 
-    :param name: what it is.
     :param issuer: the `iss` of its tokens.
     :param url: where it is called.
     :param requests: how many came for its endpoints, ``jwks`` and ``userinfo`` among them; none where nobody counts.
     """
 
-    name: str
     issuer: str
     url: str
     requests: Mapping[str, int] | None = None
@@ -53,7 +51,7 @@ class Provider:
 def embedded() -> Iterator[Provider]:
     """The issuer that tests use, on a free port."""
     with Issuer(ISSUER) as issuer:
-        yield Provider("the issuer that comes with the package", issuer.issuer, issuer.url, issuer.requests)
+        yield Provider(issuer.issuer, issuer.url, issuer.requests)
 
 
 @contextmanager
@@ -67,6 +65,6 @@ def keycloak(say: Callable[[str], None]) -> Iterator[Provider]:
     with running(say) as server:
         server.create_realm(json.loads(realm))
         try:
-            yield Provider("a Keycloak", f"{server.hostname_url}/realms/{name}", f"{server.url}/realms/{name}")
+            yield Provider(f"{server.hostname_url}/realms/{name}", f"{server.url}/realms/{name}")
         finally:
             server.delete_realm(name)

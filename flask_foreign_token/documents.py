@@ -59,7 +59,7 @@ def read_yaml(raw: bytes) -> object:
         text, an anchor or alias, a tag beyond those of the core schema, a directive, a number outside the range of a
         double, a lone surrogate, more than 64 levels or over 100 000 nodes. Names line and column, and quotes nothing.
     """
-    documents = _read(raw)
+    documents = read_yaml_all(raw)
     if len(documents) > 1:
         raise ValueError("more than one YAML document")
     return documents[0] if documents else None
@@ -68,9 +68,22 @@ def read_yaml(raw: bytes) -> object:
 def read_yaml_all(raw: bytes) -> list[object]:
     """The values of the YAML documents in `raw`, which ``---`` separates; a JSON text is one.
 
-    :raises ValueError: as :func:`read_yaml`.
+    :raises ValueError: as :func:`read_yaml`, but for the number of documents.
     """
-    return _read(raw)
+    # Whatever is refused here for another reason than not being JSON is refused below too, at its place.
+    with suppress(ValueError):
+        return [strict_json.loads(raw)]
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
+    if text.startswith("\ufeff"):
+        raise ValueError("begins with a byte order mark; save it as UTF-8 without one")
+    if match := _AMBIGUOUS.search(text):
+        raise ValueError(_at(_place(text, match.start()), "a line separator that must be written as an escape"))
+    if match := _DIRECTIVE.search(text):
+        raise ValueError(_at(_place(text, match.start()), "YAML with a directive"))
+    return list(_documents(text))
 
 
 def write_yaml(value: object) -> str:
@@ -95,23 +108,6 @@ def write_json(value: object) -> str:
     :raises ValueError: as :func:`write_yaml`.
     """
     return json.dumps(_plain(value), indent=2, ensure_ascii=False) + "\n"
-
-
-def _read(raw: bytes) -> list[object]:
-    # Whatever is refused here for another reason than not being JSON is refused below too, at its place.
-    with suppress(ValueError):
-        return [strict_json.loads(raw)]
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        raise ValueError("not UTF-8") from None
-    if text.startswith("\ufeff"):
-        raise ValueError("begins with a byte order mark; save it as UTF-8 without one")
-    if match := _AMBIGUOUS.search(text):
-        raise ValueError(_at(_place(text, match.start()), "a line separator that must be written as an escape"))
-    if match := _DIRECTIVE.search(text):
-        raise ValueError(_at(_place(text, match.start()), "YAML with a directive"))
-    return list(_documents(text))
 
 
 def _documents(text: str) -> Iterator[object]:

@@ -132,7 +132,11 @@ class Refusal(HTTPException):
         headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
         if self.challenged:
             headers.append(("WWW-Authenticate", self.challenge()))
-        return headers
+        return [*headers, *self.further_headers()]
+
+    def further_headers(self) -> list[tuple[str, str]]:
+        """What the answer carries beside type, caching and challenge."""
+        return []
 
     def get_response(self, environ: Any = None, scope: dict[str, Any] | None = None) -> Response:
         return Response(self.get_body(environ), self.code, Headers(self.get_headers(environ)))
@@ -186,10 +190,8 @@ class Unavailable(Refusal, ServiceUnavailable):
     error = "temporarily_unavailable"
     challenged = False
 
-    def get_headers(
-        self, environ: WSGIEnvironment | None = None, scope: dict[str, Any] | None = None
-    ) -> list[tuple[str, str]]:
-        return [*super().get_headers(environ, scope), ("Retry-After", str(REST))]
+    def further_headers(self) -> list[tuple[str, str]]:
+        return [("Retry-After", str(REST))]
 
 
 class ProviderUnavailable(Unavailable):

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 from .documents import write_yaml
 from .errors import Issue, Rejected
-from .introspection.discovery import ServerMetadata, printable
+from .introspection.discovery import ServerMetadata
 from .introspection.keys import ALGORITHMS, spellings
+from .printable import in_ascii
 
 _SCOPES = ("profile", "openid")
 _ENDPOINTS: Mapping[str, str] = MappingProxyType(
@@ -98,10 +99,10 @@ def resources_of(registration: Registration, metadata: ServerMetadata) -> list[d
     jwks_uri = metadata.text("jwks_uri")
     if jwks_uri is None:
         reason = "is missing; without the provider's keys no token can be checked"
-        raise Rejected([Issue(printable(metadata.address), "jwks_uri", reason)])
+        raise Rejected([Issue(in_ascii(metadata.address), "jwks_uri", reason)])
     return [
         _provider(registration, metadata),
-        _introspector(registration, called(jwks_uri, registration.issuer, registration.backchannel)),
+        _introspector(registration, at_backchannel(jwks_uri, registration.issuer, registration.backchannel)),
     ]
 
 
@@ -135,7 +136,7 @@ def policy_line(program: str, id_: str, issuer: str) -> str:
     return f"printf %s {shlex.quote(json.dumps(users_policy(id_, issuer)))} | {program} apply -"
 
 
-def called(address: str, issuer: str, backchannel: str | None) -> str:
+def at_backchannel(address: str, issuer: str, backchannel: str | None) -> str:
     """Where `address`, an endpoint of `issuer`, is to be called.
 
     :param backchannel: the address at which the issuer is reached from here.
@@ -146,11 +147,16 @@ def called(address: str, issuer: str, backchannel: str | None) -> str:
     if address == public or address.startswith(f"{public}/"):
         return private + address.removeprefix(public)
     # Endpoints beside the issuer's path rather than below it.
-    public_parts, private_parts = urlsplit(public), urlsplit(private)
-    origin = f"{public_parts.scheme}://{public_parts.netloc}/"
-    if public_parts.path == private_parts.path and address.startswith(origin):
-        return f"{private_parts.scheme}://{private_parts.netloc}/{address.removeprefix(origin)}"
+    public_origin = origin_of(public)
+    if urlsplit(public).path == urlsplit(private).path and address.startswith(f"{public_origin}/"):
+        return origin_of(private) + address.removeprefix(public_origin)
     return address
+
+
+def origin_of(address: str) -> str:
+    """Scheme, host and port of `address`, as they are written there."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def offers_nothing_verifiable(metadata: ServerMetadata) -> bool:
@@ -186,7 +192,7 @@ def _endpoints(registration: Registration, metadata: ServerMetadata) -> dict[str
         if address is None:
             continue
         backchannel = None if name == _FOR_BROWSERS else registration.backchannel
-        endpoints[name] = called(address, registration.issuer, backchannel)
+        endpoints[name] = at_backchannel(address, registration.issuer, backchannel)
     return endpoints
 
 

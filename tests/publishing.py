@@ -6,10 +6,13 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 Document = dict[str, Any]
 
@@ -42,14 +45,21 @@ class Publisher:
 
 @contextmanager
 def publishing() -> Iterator[Publisher]:
-    """A publisher that listens at its `origin`, ``http://127.0.0.1:49152``."""
+    """A publisher that listens at its `origin`."""
     publisher = Publisher()
-    server = make_server("127.0.0.1", 0, publisher, threaded=True)
+    with listening(publisher) as origin:
+        publisher.origin = origin
+        yield publisher
+
+
+@contextmanager
+def listening(app: WSGIApplication) -> Iterator[str]:
+    """The origin at which `app` is served by threads, ``http://127.0.0.1:49152``."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    publisher.origin = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield publisher
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()

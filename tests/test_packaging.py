@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import os
 import re
@@ -85,6 +86,23 @@ def test_contributing_names_every_module_and_no_other() -> None:
     named = re.findall(r"^\| `([\w/]+\.py)` \|", read("CONTRIBUTING.md"), re.MULTILINE)
 
     assert sorted(named) == sorted(name for name in MODULES if not name.endswith("__init__.py"))
+
+
+@pytest.mark.parametrize("package", ["introspection", "policies", "registry", "users", "diagnosis"])
+def test_what_needs_no_app_knows_neither_flask_nor_what_does(package: str) -> None:
+    above = {"admin", "application", "cli", "decorators", "extension", "request_state", "runtime"}
+    imported = {name for path in (PACKAGE / package).rglob("*.py") for name in imports_of(path)}
+
+    assert imported
+    assert imported & {"flask", *above} == set()
+
+
+def imports_of(path: Path) -> set[str]:
+    """The packages that a module imports, and the modules of ours beside its own package."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and node.level != 1]
+    return {name.partition(".")[0] for name in names}
 
 
 def test_ci_runs_the_two_commands_and_nothing_else() -> None:

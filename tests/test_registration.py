@@ -10,7 +10,7 @@ from flask_foreign_token.errors import Rejected
 from flask_foreign_token.introspection.discovery import ServerMetadata
 from flask_foreign_token.registration import (
     Registration,
-    called,
+    at_backchannel,
     offers_nothing_verifiable,
     policy_command,
     policy_line,
@@ -106,13 +106,13 @@ def test_endpoints_that_are_at_the_backchannel_already_stay() -> None:
     ],
 )
 def test_what_is_at_the_issuers_own_address_is_called_at_the_backchannel(address: str, moved: str) -> None:
-    assert called(address, "https://id.example/clinic", "http://idp:80/clinic") == moved
+    assert at_backchannel(address, "https://id.example/clinic", "http://idp:80/clinic") == moved
 
 
 def test_endpoints_beside_the_issuer_stay_where_the_backchannel_has_another_path() -> None:
     address = "https://id.example/other/certs"
 
-    assert called(address, "https://id.example/clinic", "http://idp:80/auth/clinic") == address
+    assert at_backchannel(address, "https://id.example/clinic", "http://idp:80/auth/clinic") == address
 
 
 def test_a_system_and_several_audiences_and_clients_are_taken_over() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import fields as dataclass_fields
 from types import ModuleType
 from typing import Any, ClassVar
@@ -45,13 +45,7 @@ class TableDirective(SphinxDirective):
     columns: ClassVar[Sequence[str]]
     widths: ClassVar[Sequence[int]]
 
-    def rows(self) -> Iterator[Row]:
-        raise NotImplementedError
-
-    def run(self) -> list[nodes.Node]:
-        return [self.table(list(self.rows()))]
-
-    def table(self, rows: Sequence[Row]) -> nodes.table:
+    def table(self, rows: Iterable[Row]) -> nodes.table:
         group = nodes.tgroup("", *(nodes.colspec(colwidth=width) for width in self.widths), cols=len(self.columns))
         group += nodes.thead("", self._row(self.columns))
         group += nodes.tbody("", *map(self._row, rows))
@@ -79,23 +73,21 @@ class ResourceTables(TableDirective):
     def run(self) -> list[nodes.Node]:
         type_ = self.arguments[0]
         schema = {**SCHEMAS, "Resource": ResourceSchema(), "User": UserSchema()}[type_]
-        common = ResourceSchema().load_fields if type_ in SCHEMAS else {}
-        made: list[nodes.Node] = [self._attributes(schema, leave_out=common)]
+        common = dict(_attributes(ResourceSchema())) if type_ in SCHEMAS else {}
+        made: list[nodes.Node] = [self._table_of(schema, leave_out=common)]
         for path, inner in _groups(schema):
             made.append(nodes.rubric("", "", nodes.literal("", path)))
-            made.append(self._attributes(inner))
+            made.append(self._table_of(inner))
         if later := sorted(getattr(schema, "later", ())):
             names = ", ".join(f"`{name}`" for name in later)
             made += self.parse_text_to_nodes(f"Known, and refused by this version: {names}.")
         return made
 
-    def _attributes(self, schema: Schema, leave_out: Collection[str] = ()) -> nodes.table:
-        shown = {name: field for name, field in schema.load_fields.items() if name not in leave_out}
+    def _table_of(self, schema: Schema, leave_out: Collection[str] = ()) -> nodes.table:
         return self.table(
-            [
-                (f"`{field.data_key or name}`", _takes(field), _default(field), field.metadata["description"])
-                for name, field in shown.items()
-            ]
+            (f"`{name}`", _takes(field), _default(field), field.metadata["description"])
+            for name, field in _attributes(schema)
+            if name not in leave_out
         )
 
 
@@ -105,7 +97,10 @@ class SettingsTable(TableDirective):
     columns = ("setting", "default", "a value that works", "meaning")
     widths = (34, 18, 18, 30)
 
-    def rows(self) -> Iterator[Row]:
+    def run(self) -> list[nodes.Node]:
+        return [self.table(self._rows())]
+
+    def _rows(self) -> Iterator[Row]:
         for item in dataclass_fields(Settings):
             default = "none" if item.default is None else f"`{item.default!r}`"
             yield f"`{PREFIX}{item.name.upper()}`", default, f"`{item.metadata['works']}`", item.metadata["meaning"]
@@ -118,7 +113,10 @@ class RefusalsTable(TableDirective):
     columns = ("status", "`error`", "class", "when", "`WWW-Authenticate`")
     widths = (8, 20, 22, 30, 20)
 
-    def rows(self) -> Iterator[Row]:
+    def run(self) -> list[nodes.Node]:
+        return [self.table(self._rows())]
+
+    def _rows(self) -> Iterator[Row]:
         is_admin = self.arguments == ["admin"]
         for kind in _refusals_of(admin_refusals if is_admin else errors):
             reference = f"`{kind.__name__}`" if is_admin else f"{{class}}`~{kind.__module__}.{kind.__name__}`"
@@ -155,6 +153,7 @@ def _challenge(kind: type[errors.Refusal]) -> str:
 
 
 def _attributes(schema: Schema) -> Iterator[tuple[str, fields.Field[Any]]]:
+    """Those of one object, by the names that are written."""
     for name, field in schema.load_fields.items():
         yield field.data_key or name, field
 

@@ -8,10 +8,10 @@ from typing import Final
 from flask import Request, Response
 
 from ..documents import write_json, write_yaml
+from .bodies import YAML
 from .refusals import NoneAcceptable
 
 _JSON: Final = ("application/json", "application/fhir+json")
-_YAML: Final = ("application/yaml", "text/yaml", "application/x-yaml", "text/x-yaml")
 
 
 def media_type_for(request: Request) -> str:
@@ -21,7 +21,7 @@ def media_type_for(request: Request) -> str:
     """
     if not request.accept_mimetypes:
         return _JSON[0]
-    best = request.accept_mimetypes.best_match((*_JSON, *_YAML))
+    best = request.accept_mimetypes.best_match((*_JSON, *YAML))
     if best is None:
         raise NoneAcceptable
     return best

@@ -15,7 +15,8 @@ from .refusals import TooLarge, UnknownMediaType
 MAX_BODY: Final = 1024 * 1024
 """Bytes of the largest body."""
 
-_YAML: Final = frozenset({"", "text/yaml", "text/x-yaml", "application/yaml", "application/x-yaml"})
+YAML: Final = ("application/yaml", "text/yaml", "application/x-yaml", "text/x-yaml")
+"""The media types of YAML, :rfc:`9512` and before it; an answer prefers the first."""
 
 
 def resource_in(request: Request, type_: str, id_: str | None) -> dict[str, object]:
@@ -48,7 +49,7 @@ def _reader(request: Request) -> Callable[[bytes], object]:
         raise UnknownMediaType
     if media_type == "application/json" or _has_suffix(media_type, "+json"):
         return read_json
-    if media_type in _YAML or _has_suffix(media_type, "+yaml"):
+    if media_type in ("", *YAML) or _has_suffix(media_type, "+yaml"):
         return read_yaml
     raise UnknownMediaType
 

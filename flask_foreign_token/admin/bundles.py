@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from flask import url_for
@@ -42,7 +42,13 @@ def read_filter(parameters: MultiDict[str, str], *, identifiers: bool) -> Filter
 
 
 def bundle(
-    endpoint: str, parameters: MultiDict[str, str], wanted: Filter, total: int, items: Sequence[Item]
+    endpoint: str,
+    parameters: MultiDict[str, str],
+    wanted: Filter,
+    total: int,
+    items: Sequence[Item],
+    *,
+    location: Callable[[str], str],
 ) -> dict[str, object]:
     """A searchset of `items`, with links to the pages around.
 
@@ -50,6 +56,7 @@ def bundle(
     :param parameters: those that it was made with.
     :param wanted: what they mean.
     :param total: how many were found in all.
+    :param location: the URL of a resource, by its id.
     """
     page = wanted.offset // wanted.limit + 1 if wanted.limit else 1
 
@@ -62,13 +69,12 @@ def bundle(
         links.append(link("next", page + 1))
     if page > 1:
         links.append(link("previous", page - 1))
-    read = endpoint.replace(".search_", ".read_")
     return {
         "resourceType": "Bundle",
         "type": "searchset",
         "total": total,
         "link": links,
-        "entry": [{"fullUrl": url_for(read, id_=item.id, _external=True), "resource": item.body} for item in items],
+        "entry": [{"fullUrl": location(item.id), "resource": item.body} for item in items],
     }
 
 

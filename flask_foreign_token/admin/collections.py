@@ -15,7 +15,7 @@ from ..registry.resources import identify
 if TYPE_CHECKING:
     from ..registry.catalog import Catalog
     from ..registry.resources import Key
-    from ..users.accounts import Accounts
+    from ..users.accounts import Accounts, ShownUser
 
 Identifier = tuple[str | None, str]
 """System and value; without a system, of any."""
@@ -43,10 +43,10 @@ class Filter:
     :param limit: how many are shown at most; 0 where only their number is asked for.
     """
 
-    id: str | None = None
-    identifier: Identifier | None = None
-    offset: int = 0
-    limit: int = 100
+    id: str | None
+    identifier: Identifier | None
+    offset: int
+    limit: int
 
 
 class Collection(Protocol):
@@ -127,7 +127,7 @@ class UserCollection:
     def search(self, wanted: Filter) -> tuple[int, list[Item]]:
         if wanted.id is None:
             page = self._accounts.search(offset=wanted.offset, limit=wanted.limit, identifier=wanted.identifier)
-            return page.total, [Item(user.id, user.resource, user.version) for user in page.users]
+            return page.total, list(map(_item_of, page.users))
         item = self.get(wanted.id)
         if item is None or not _has(item, wanted.identifier):
             return 0, []
@@ -135,18 +135,18 @@ class UserCollection:
 
     def get(self, id_: str) -> Item | None:
         user = self._accounts.get(id_)
-        return None if user is None else Item(user.id, user.resource, user.version)
+        return None if user is None else _item_of(user)
 
     def create(self, body: Mapping[str, object]) -> Item:
         id_ = body.get("id")
         if isinstance(id_, str) and self._accounts.get(id_) is not None:
             raise _taken(f"User/{id_}")
         _, user = self._accounts.put(id_ if isinstance(id_, str) else None, body)
-        return Item(user.id, user.resource, user.version)
+        return _item_of(user)
 
     def put(self, id_: str, body: Mapping[str, object], expected: str | None) -> tuple[Outcome, Item | None]:
         outcome, user = self._accounts.put(id_, body, expected=expected)
-        return outcome, Item(user.id, user.resource, user.version)
+        return outcome, _item_of(user)
 
     def delete(self, id_: str, expected: str | None) -> None:
         self._accounts.delete(id_, expected=expected)
@@ -167,6 +167,10 @@ def _versions(key: Key, expected: str | None) -> dict[Key, str]:
 
 def _taken(name: str) -> Rejected:
     return Rejected([Issue(name, "id", "is taken; PUT changes what is there")])
+
+
+def _item_of(user: ShownUser) -> Item:
+    return Item(user.id, user.resource, user.version)
 
 
 def _has(item: Item, identifier: Identifier | None) -> bool:

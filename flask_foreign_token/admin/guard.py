@@ -25,6 +25,12 @@ def operators_only(application: Application, view: View) -> View:
     """`view` for the operator, and for an authenticated caller whom a policy lets into this very endpoint.
 
     What it raises about the registry and the database is noted in the log as everywhere else.
+
+    :raises CrossSite: Basic came, and a page of another site made a browser send it.
+    :raises TooManyAttempts: too many wrong passwords came from this address.
+    :raises OperatorRequired: nobody is signed in, or not with what the operator signs in with.
+    :raises AccessDenied: no policy opens this very endpoint to the caller.
+    :raises Misconfigured: the request is that of an app without ``init_app``, or of another app.
     """
 
     @functools.wraps(view)

@@ -29,12 +29,9 @@ class OperatorRequired(AuthenticationRequired):
 
     text = "the operator signs in with Basic, and a bearer token needs a policy with a link to this operation"
 
-    def get_headers(
-        self, environ: WSGIEnvironment | None = None, scope: dict[str, Any] | None = None
-    ) -> list[tuple[str, str]]:
-        # Two headers, since not every client finds its scheme among several in one (RFC 9110, section 11.6.1).
-        basic = f'Basic realm="{self.realm}", charset="UTF-8"'
-        return [*super().get_headers(environ, scope), ("WWW-Authenticate", basic)]
+    def further_headers(self) -> list[tuple[str, str]]:
+        # A second one, since not every client finds its scheme among several in one (RFC 9110, section 11.6.1).
+        return [("WWW-Authenticate", f'Basic realm="{self.realm}", charset="UTF-8"')]
 
 
 class CrossSite(Refusal, Forbidden):
@@ -59,10 +56,8 @@ class TooManyAttempts(Refusal, TooManyRequests):
         super().__init__()
         self.wait = wait
 
-    def get_headers(
-        self, environ: WSGIEnvironment | None = None, scope: dict[str, Any] | None = None
-    ) -> list[tuple[str, str]]:
-        return [*super().get_headers(environ, scope), ("Retry-After", str(self.wait))]
+    def further_headers(self) -> list[tuple[str, str]]:
+        return [("Retry-After", str(self.wait))]
 
 
 class Absent(Refusal, NotFound):
@@ -80,10 +75,8 @@ class ReadOnly(Refusal, MethodNotAllowed):
     challenged = False
     text = "the registry is a file, which only `flask foreign-token` and an editor change"
 
-    def get_headers(
-        self, environ: WSGIEnvironment | None = None, scope: dict[str, Any] | None = None
-    ) -> list[tuple[str, str]]:
-        return [*super().get_headers(environ, scope), ("Allow", "GET, HEAD, OPTIONS")]
+    def further_headers(self) -> list[tuple[str, str]]:
+        return [("Allow", "GET, HEAD, OPTIONS")]
 
 
 class NoneAcceptable(Refusal, NotAcceptable):

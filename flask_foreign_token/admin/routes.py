@@ -66,7 +66,8 @@ class _Views:
         with self._refusing():
             wanted = read_filter(request.args, identifiers=self._type == USER)
             total, items = self._collection.search(wanted)
-        return answer(bundle(self._endpoint("search"), request.args, wanted, total, items), media_type)
+        found = bundle(self._endpoint("search"), request.args, wanted, total, items, location=self._location)
+        return answer(found, media_type)
 
     def create(self) -> Response:
         self._refuse_read_only()

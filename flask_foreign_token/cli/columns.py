@@ -39,6 +39,11 @@ def text_of(value: object) -> str:
             return json.dumps(value)
 
 
+def without_meta(body: Body) -> dict[str, object]:
+    """`body` as somebody wrote it."""
+    return {name: value for name, value in body.items() if name != "meta"}
+
+
 def at(value: object, *path: str) -> object:
     """What stands at `path`; none where there is nothing."""
     for name in path:

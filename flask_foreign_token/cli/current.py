@@ -1,10 +1,14 @@
-"""The app that a command is run for."""
+"""The app that a command is run for, and how a command is typed again for the same one."""
 
 from __future__ import annotations
 
+import os
+import shlex
 from typing import TYPE_CHECKING
 
+import click
 from flask import current_app
+from flask.cli import ScriptInfo
 
 if TYPE_CHECKING:
     from ..application import Application
@@ -26,3 +30,13 @@ def catalog() -> Catalog:
 def accounts() -> Accounts:
     """The app's users."""
     return application().runtime().accounts
+
+
+def program() -> str:
+    """``flask foreign-token``, with ``--app`` where the app was named on the command line."""
+    context = click.get_current_context(silent=True)
+    info = None if context is None else context.find_object(ScriptInfo)
+    app = None if info is None else info.app_import_path
+    if not app or app == os.environ.get("FLASK_APP"):
+        return "flask foreign-token"
+    return f"flask --app {shlex.quote(app)} foreign-token"

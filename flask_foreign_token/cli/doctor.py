@@ -13,12 +13,12 @@ from flask.cli import with_appcontext
 from ..diagnosis.examination import examine
 from ..diagnosis.findings import Finding, Mark
 from ..diagnosis.grants import SCOPE, Login
+from ..diagnosis.trust import provider_ids
 from ..errors import DatabaseUnavailable, RegistryUnavailable, Rejected
 from ..registry.snapshot import RegistrySnapshot
 from ..runtime import Runtime
-from .current import application
+from .current import application, program
 from .failures import Failure, reasons
-from .invocation import program
 from .output import json_option, print_json, print_lines
 from .quiet import quiet
 
@@ -80,7 +80,7 @@ def doctor(
     with quiet():
         snapshot = _snapshot(runtime, report)
         if snapshot is not None:
-            _examine_all(runtime, snapshot, [id_] if id_ else _providers(snapshot), login, report)
+            _examine_all(runtime, snapshot, [id_] if id_ else provider_ids(snapshot), login, report)
     report.end()
 
 
@@ -150,10 +150,6 @@ def _snapshot(runtime: Runtime, report: _Report) -> RegistrySnapshot | None:
         return runtime.registry.current()
     except (RegistryUnavailable, DatabaseUnavailable):
         return None
-
-
-def _providers(snapshot: RegistrySnapshot) -> list[str]:
-    return sorted(id_ for type_, id_ in snapshot.resources if type_ == "IdentityProvider")
 
 
 def _prompted(text: str, option: str) -> str:

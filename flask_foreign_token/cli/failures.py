@@ -10,8 +10,10 @@ from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from ..errors import ConfigError, Refusal, Rejected
+from ..printable import printable
 from ..registry.edits import Conflict
-from .output import printable
+
+NOTHING_CHANGED = "nothing was changed."
 
 
 class Failure(click.ClickException):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from typing import Any
 
 import click
 
 from ..documents import write_yaml
+from ..printable import printable
+from ..registry.resources import Key
 
 json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
@@ -19,14 +21,23 @@ _UNBOUNDED = 1_000_000
 # Columns of a line that is not printed on a terminal, so that no value is broken in two.
 
 
-def printable(text: str) -> str:
-    """`text` as a terminal may have it: controls, marks of direction and whatever else has no face are written out."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
-
-
 def print_json(value: object) -> None:
     """`value` as JSON in ASCII, which every terminal and every encoding can take."""
     click.echo(json.dumps(value, indent=2))
+
+
+def print_outcomes(outcomes: Mapping[Key, str], as_json: bool) -> None:
+    """What became of each resource."""
+    if as_json:
+        print_json([outcome_of(key, outcome) for key, outcome in outcomes.items()])
+    else:
+        print_lines([f"{outcome} {'/'.join(key)}" for key, outcome in outcomes.items()])
+
+
+def outcome_of(key: Key, outcome: str) -> dict[str, str]:
+    """What became of one, for programs."""
+    type_, id_ = key
+    return {"resourceType": type_, "id": id_, "outcome": outcome}
 
 
 def print_yaml(documents: Sequence[object]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import click
 from flask.cli import AppGroup
@@ -20,13 +21,12 @@ from ..registration import (
     resources_of,
     users_policy,
 )
-from ..registry.catalog import Catalog
 from ..registry.edits import Edit, Outcome
 from ..registry.resources import Key
-from .current import application
+from .columns import without_meta
+from .current import application, catalog, program
 from .failures import Failure, reasons
-from .invocation import program
-from .output import json_option, print_json, print_lines, print_note
+from .output import json_option, outcome_of, print_json, print_lines, print_note
 from .quiet import quiet
 
 NOTHING_STORED = "nothing was stored."
@@ -51,7 +51,7 @@ provider = AppGroup("provider", help="Register identity providers.")
     help="Whom tokens must have been issued to, for providers whose tokens have no aud; any of several.",
 )
 @click.option("--system", metavar="S", help="The identifier system of its users; ID by default.")
-@click.option("--replace", is_flag=True, help="Overwrite what is stored under the same ids.")
+@click.option("--replace", "overwrites", is_flag=True, help="Overwrite what is stored under the same ids.")
 @json_option
 def add(
     id_: str,
@@ -60,7 +60,7 @@ def add(
     audiences: tuple[str, ...],
     client_ids: tuple[str, ...],
     system: str | None,
-    replace: bool,
+    overwrites: bool,
     as_json: bool,
 ) -> None:
     """Register the provider of an issuer, by what it publishes about itself.
@@ -73,15 +73,14 @@ def add(
     Example:
         flask foreign-token provider add keycloak --issuer http://localhost:8180/realms/myrealm --audience account
     """
-    runtime = application().runtime()
     registration = Registration(id_, issuer, backchannel, system, audiences, client_ids)
     default_audience = application().settings.resource
-    metadata = _discovered(registration, replace)
+    metadata = _discovered(registration, overwrites)
     if not audiences and not client_ids and default_audience is None:
-        raise _no_audience(registration, metadata, replace)
+        raise _no_audience(registration, metadata, overwrites)
     bodies = resources_of(registration, metadata)
-    outcomes = _stored(runtime.catalog, bodies, replace)
-    policies = [shown.body for shown in runtime.catalog.list("AccessPolicy")]
+    outcomes = _stored(bodies, overwrites)
+    policies = [shown.body for shown in catalog().list("AccessPolicy")]
     lacks_policy = not could_let_in(policies, issuer)
     if as_json:
         _print_json(registration, outcomes, lacks_policy)
@@ -91,21 +90,13 @@ def add(
         print_note("the provider names the algorithms that it signs with, and none of them can be verified here")
 
 
-def _discovered(registration: Registration, replace: bool) -> ServerMetadata:
+def _discovered(registration: Registration, overwrites: bool) -> ServerMetadata:
     try:
         with quiet():
             return discover(application().runtime().http, registration.issuer, registration.backchannel)
     except IssuerMismatch as mismatch:
-        address = registration.backchannel or registration.issuer
-        meant = Registration(
-            registration.id,
-            mismatch.named,
-            address,
-            registration.system,
-            registration.audiences,
-            registration.client_ids,
-        )
-        command = _command(meant, replace)
+        called = registration.backchannel or registration.issuer
+        command = _command(replace(registration, issuer=mismatch.named, backchannel=called), overwrites)
         raise Failure(
             NOTHING_STORED, *reasons(mismatch), "if that is the provider that you mean, type:", f"  {command}"
         ) from None
@@ -118,8 +109,8 @@ def _discovered(registration: Registration, replace: bool) -> ServerMetadata:
         raise Failure(NOTHING_STORED, explained(unavailable), *(f"  {line}" for line in UNREACHABLE)) from None
 
 
-def _no_audience(registration: Registration, metadata: ServerMetadata, replace: bool) -> Failure:
-    command = _command(registration, replace, ["--audience", product_of(metadata).audience])
+def _no_audience(registration: Registration, metadata: ServerMetadata, overwrites: bool) -> Failure:
+    command = _command(registration, overwrites, ["--audience", product_of(metadata).audience])
     return Failure(
         NOTHING_STORED,
         "no audience is named, so tokens that are meant for any other application would be taken.",
@@ -128,7 +119,7 @@ def _no_audience(registration: Registration, metadata: ServerMetadata, replace: 
     )
 
 
-def _command(registration: Registration, replace: bool, more: Sequence[str] = ()) -> str:
+def _command(registration: Registration, overwrites: bool, more: Sequence[str] = ()) -> str:
     """The command that registers `registration`."""
     words = ["provider", "add", registration.id, "--issuer", registration.issuer]
     if registration.backchannel is not None:
@@ -139,31 +130,36 @@ def _command(registration: Registration, replace: bool, more: Sequence[str] = ()
         words += ["--client-id", client_id]
     if registration.system is not None:
         words += ["--system", registration.system]
-    words += ["--replace"] if replace else []
+    words += ["--replace"] if overwrites else []
     return f"{program()} {shlex.join([*words, *more])}"
 
 
-def _stored(catalog: Catalog, bodies: Sequence[Mapping[str, object]], replace: bool) -> dict[Key, Outcome]:
+def _stored(bodies: Sequence[Mapping[str, object]], overwrites: bool) -> dict[Key, Outcome]:
     differing: dict[Key, str] = {}
     for body in bodies:
-        key = str(body["resourceType"]), str(body["id"])
-        shown = catalog.get(key)
-        if shown is not None and {name: value for name, value in shown.body.items() if name != "meta"} != body:
+        key = _key_of(body)
+        shown = catalog().get(key)
+        if shown is not None and without_meta(shown.body) != body:
             differing[key] = shown.version
-    if differing and not replace:
+    if differing and not overwrites:
         names = ", ".join(map("/".join, differing))
         raise Failure(NOTHING_STORED, f"{names}: stored with other content; --replace overwrites it")
     try:
-        return catalog.apply(Edit(upserts=bodies, expected=differing))
+        return catalog().apply(Edit(upserts=bodies, expected=differing))
     except Rejected as rejected:
         raise Failure(NOTHING_STORED, *reasons(rejected)) from None
+
+
+def _key_of(body: Mapping[str, object]) -> Key:
+    """Not :func:`~.resources.identify`, since the id may be one that is refused later, with all that is wrong."""
+    return str(body["resourceType"]), str(body["id"])
 
 
 def _registered(
     bodies: Sequence[Mapping[str, object]], outcomes: Mapping[Key, Outcome], default_audience: str | None
 ) -> Iterator[str]:
     for body in bodies:
-        key = str(body["resourceType"]), str(body["id"])
+        key = _key_of(body)
         yield f"{outcomes[key]} {'/'.join(key)}"
         for name, value in body.items():
             if name not in _NAMED:
@@ -193,6 +189,6 @@ def _lacking(registration: Registration, lacks_policy: bool) -> Iterator[str]:
 
 
 def _print_json(registration: Registration, outcomes: Mapping[Key, Outcome], lacks_policy: bool) -> None:
-    stored = [{"resourceType": type_, "id": id_, "outcome": outcome} for (type_, id_), outcome in outcomes.items()]
+    stored = [outcome_of(key, outcome) for key, outcome in outcomes.items()]
     lacking = [users_policy(registration.id, registration.issuer)] if lacks_policy else []
     print_json({"stored": stored, "lacking": lacking})

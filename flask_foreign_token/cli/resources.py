@@ -10,17 +10,16 @@ import click
 from flask.cli import with_appcontext
 
 from ..errors import DatabaseUnavailable, Rejected
-from ..registry.edits import Edit, Outcome
-from ..registry.fields import MASK, nearest, shown
+from ..printable import shown
+from ..registry.edits import Edit
+from ..registry.fields import MASK, nearest
 from ..registry.resources import Key
 from ..registry.schemas import SCHEMAS
-from .columns import table_of
+from .columns import table_of, without_meta
 from .current import application, catalog
-from .failures import Failure, reasons
-from .output import json_option, print_json, print_lines, print_note, print_table, print_yaml
+from .failures import NOTHING_CHANGED, Failure, reasons
+from .output import json_option, print_json, print_note, print_outcomes, print_table, print_yaml
 from .reading import Documents
-
-NOTHING_CHANGED = "nothing was changed."
 
 
 def complete_type(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -69,7 +68,7 @@ def apply(files: tuple[str, ...], as_json: bool) -> None:
         outcomes = catalog().apply(Edit(upserts=list(documents.bodies.values())))
     except Rejected as rejected:
         raise Failure(NOTHING_CHANGED, *reasons(documents.placed(rejected))) from None
-    _print_outcomes(documents.bodies, outcomes, as_json)
+    print_outcomes(outcomes, as_json)
 
 
 @click.command("list", short_help="List the resources of a type.")
@@ -139,7 +138,7 @@ def delete(type_: str, ids: tuple[str, ...], yes: bool, as_json: bool) -> None:
         outcomes = catalog().apply(Edit(deletes=keys))
     except Rejected as rejected:
         raise Failure(NOTHING_CHANGED, *reasons(rejected)) from None
-    _print_outcomes(keys, outcomes, as_json)
+    print_outcomes(outcomes, as_json)
 
 
 @click.command("export", short_help="Print all resources.")
@@ -156,7 +155,7 @@ def export(as_json: bool) -> None:
         flask foreign-token export > resources.yaml
     """
     stored = catalog()
-    bodies = [_without_meta(found.body) for type_ in SCHEMAS for found in stored.list(type_)]
+    bodies = [without_meta(found.body) for type_ in SCHEMAS for found in stored.list(type_)]
     if as_json:
         print_json(bodies)
     else:
@@ -165,13 +164,6 @@ def export(as_json: bool) -> None:
         print_note(f'secrets are masked ("{MASK}") in {", ".join(masked)}')
     if missing := _unreadable([_name_of(body) for body in bodies]):
         raise Failure("what is printed is not all, since this cannot be read:", *missing)
-
-
-def _print_outcomes(keys: Sequence[Key] | Mapping[Key, object], outcomes: Mapping[Key, Outcome], as_json: bool) -> None:
-    if as_json:
-        print_json([{"resourceType": type_, "id": id_, "outcome": outcomes[type_, id_]} for type_, id_ in keys])
-    else:
-        print_lines([f"{outcomes[key]} {'/'.join(key)}" for key in keys])
 
 
 def _unreadable(names: Sequence[str]) -> list[str]:
@@ -188,10 +180,6 @@ def _unreadable(names: Sequence[str]) -> list[str]:
 
 def _ids(type_: str) -> list[str]:
     return [found.key[1] for found in catalog().list(type_)]
-
-
-def _without_meta(body: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in body.items() if name != "meta"}
 
 
 def _name_of(body: Mapping[str, object]) -> str:

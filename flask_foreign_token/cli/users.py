@@ -10,8 +10,8 @@ from flask.cli import AppGroup
 
 from .columns import at, text_of
 from .current import accounts
-from .failures import Failure
-from .output import json_option, print_json, print_lines, print_note, print_table, print_yaml
+from .failures import NOTHING_CHANGED, Failure
+from .output import json_option, print_json, print_note, print_outcomes, print_table, print_yaml
 
 if TYPE_CHECKING:
     from ..users.accounts import Page
@@ -125,13 +125,10 @@ def _set_active(ids: tuple[str, ...], active: bool, as_json: bool) -> None:
     unique = list(dict.fromkeys(ids))
     # Before anything is changed, so that a slip of the pen does not leave half of it done.
     if absent := [id_ for id_ in unique if stored.get(id_) is None]:
-        raise Failure("nothing was changed.", *(f"User/{id_}: is not stored" for id_ in absent))
+        raise Failure(NOTHING_CHANGED, *(f"User/{id_}: is not stored" for id_ in absent))
     changed = [stored.set_active(id_, active) for id_ in unique]
     outcome = "activated" if active else "deactivated"
-    if as_json:
-        print_json([{"resourceType": "User", "id": user.id, "outcome": outcome} for user in changed])
-    else:
-        print_lines([f"{outcome} User/{user.id}" for user in changed])
+    print_outcomes({("User", user.id): outcome for user in changed}, as_json)
 
 
 def _row(resource: Mapping[str, object]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..http import Http
-from ..registration import called
+from ..registration import at_backchannel
 from ..registry.linking import Linked
 from ..registry.resources import IdentityProvider
 from ..registry.snapshot import RegistrySnapshot
@@ -67,7 +67,7 @@ def _token_endpoint(http: Http, provider: IdentityProvider, link: Linked, found:
     metadata = found.metadata
     published = None if metadata is None else metadata.text("token_endpoint")
     if published is not None:
-        published = called(published, link.settings.jwt.iss, found.base)
+        published = at_backchannel(published, link.settings.jwt.iss, found.base)
     url = provider.token_endpoint or published
     if url is None:
         return None

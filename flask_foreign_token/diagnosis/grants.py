@@ -11,8 +11,9 @@ from urllib.parse import quote_plus
 
 from ..errors import InsufficientScope, InvalidToken, ProviderUnavailable, Refusal
 from ..http import Answer, Http
-from ..introspection.discovery import printable
 from ..introspection.token import Credential, Introspector, Token
+from ..printable import in_ascii
+from ..registry.fields import MASK
 from ..registry.linking import Linked
 from ..registry.resources import IdentityProvider
 from ..users.userinfo import UserinfoEndpoint
@@ -112,7 +113,7 @@ class GrantChecks:
             if isinstance(issued, Finding):
                 yield issued
                 continue
-            yield Finding(grant, "ok", f"{printable(endpoint.url)} issued a token")
+            yield Finding(grant, "ok", f"{in_ascii(endpoint.url)} issued a token")
             taken = self._introspect(f"{grant}: token", issued)
             if isinstance(taken, Finding):
                 yield taken
@@ -127,7 +128,7 @@ class GrantChecks:
         try:
             answer = endpoint.ask(login, form)
         except ProviderUnavailable as unavailable:
-            address = printable(endpoint.url)
+            address = in_ascii(endpoint.url)
             return Finding(grant, "failed", f"{address}: {remedies.explained(unavailable)}", remedies.UNREACHABLE)
         if answer.status >= HTTPStatus.BAD_REQUEST:
             return _refused(grant, answer, login)
@@ -162,7 +163,7 @@ class GrantChecks:
         provider = self._provider
         if provider.userinfo_source == "id-token" or provider.userinfo_endpoint is None:
             return Finding(check, "ok", "is not asked; users are made from the claims of their tokens")
-        address = printable(provider.userinfo_endpoint)
+        address = in_ascii(provider.userinfo_endpoint)
         # A new one each time, since it remembers for a while that it was refused.
         endpoint = UserinfoEndpoint(self._http, provider.userinfo_endpoint, provider.userinfo_header)
         try:
@@ -189,8 +190,8 @@ def _said(text: object, login: Login) -> str:
     if not isinstance(text, str):
         return ""
     for secret in (login.client_secret, login.password):
-        text = text.replace(secret, "********") if secret else text
-    return printable(text)
+        text = text.replace(secret, MASK) if secret else text
+    return in_ascii(text)
 
 
 def _basic(login: Login) -> str:

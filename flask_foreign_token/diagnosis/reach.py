@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 from ..errors import ProviderUnavailable, Rejected
 from ..http import Answer, Http
-from ..introspection.discovery import IssuerMismatch, NoMetadata, ServerMetadata, discover, printable
+from ..introspection.discovery import IssuerMismatch, NoMetadata, ServerMetadata, discover
 from ..introspection.jwt import permitted
 from ..introspection.key_set import KeySet, read_key_set
+from ..printable import in_ascii
+from ..registration import origin_of
 from ..registry.linking import Linked
 from ..registry.resources import IdentityProvider
 from . import remedies
@@ -47,7 +49,7 @@ def addresses_of(provider: IdentityProvider, link: Linked) -> list[str]:
         provider.introspection_endpoint,
     )
     addresses = [text for text in (issuer, provider.issuer) if text and "://" in text]
-    addresses += [_origin(endpoint) + path for endpoint in stored if endpoint]
+    addresses += [origin_of(endpoint) + path for endpoint in stored if endpoint]
     return list(dict.fromkeys(addresses))
 
 
@@ -67,15 +69,15 @@ def look_for_metadata(http: Http, provider: IdentityProvider, link: Linked) -> F
             return Found(Finding("discovery", "failed", str(mismatch), remedies.ISSUER_AND_ADDRESS))
         except NoMetadata:
             answered = True
-            reasons.append(f"{printable(address)} publishes none")
+            reasons.append(f"{in_ascii(address)} publishes none")
         except ProviderUnavailable as unavailable:
-            silent.append(printable(address))
+            silent.append(in_ascii(address))
             reasons.append(remedies.explained(unavailable))
         except Rejected as rejected:
             if any(issue.resource for issue in rejected.issues):
                 reason = "; ".join(map(str, rejected.issues))
                 return Found(Finding("discovery", "warning", f"the metadata is not as it should be: {reason}"))
-            reasons.append(f"{printable(address)}: {rejected.issues[0].message}")
+            reasons.append(f"{in_ascii(address)}: {rejected.issues[0].message}")
         else:
             return Found(Finding("discovery", "ok", _place(metadata, silent)), metadata, address)
     return Found(_nothing_found(answered, silent, reasons))
@@ -131,7 +133,7 @@ def reach_keys(http: Http, link: Linked) -> Iterator[Finding]:
     try:
         answer = http.get(link.source.jwks_uri)
     except ProviderUnavailable as unavailable:
-        address = printable(link.source.jwks_uri)
+        address = in_ascii(link.source.jwks_uri)
         reason = f"{address}: {remedies.explained(unavailable)}"
         yield Finding("keys", "failed", reason, remedies.UNREACHABLE)
         return
@@ -142,13 +144,8 @@ def reach_keys(http: Http, link: Linked) -> Iterator[Finding]:
         yield check_clock(theirs, before, after, link.introspector.rules.leeway)
 
 
-def _origin(address: str) -> str:
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
 def _place(metadata: ServerMetadata, silent: Sequence[str]) -> str:
-    found = f"{printable(metadata.address)} names the issuer"
+    found = f"{in_ascii(metadata.address)} names the issuer"
     if not silent:
         return found
     return f"{found} ({', '.join(silent)} does not answer from here, which does no harm)"

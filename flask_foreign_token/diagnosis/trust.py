@@ -35,6 +35,11 @@ class Trust:
         return cls(part.settings if isinstance(part, ProviderPart) else None, next(links, None))
 
 
+def provider_ids(snapshot: RegistrySnapshot) -> list[str]:
+    """Of every IdentityProvider that is stored, sorted."""
+    return sorted(id_ for type_, id_ in snapshot.resources if type_ == "IdentityProvider")
+
+
 def check_trust(snapshot: RegistrySnapshot, provider_id: str, trust: Trust, program: str) -> Iterator[Finding]:
     """Look at provider, introspector, audience and policies.
 
@@ -55,8 +60,7 @@ def check_trust(snapshot: RegistrySnapshot, provider_id: str, trust: Trust, prog
 
 
 def _not_stored(snapshot: RegistrySnapshot, provider_id: str, program: str) -> Finding:
-    known = sorted(id_ for type_, id_ in snapshot.resources if type_ == "IdentityProvider")
-    reason = f"IdentityProvider/{provider_id} is not stored{nearest(provider_id, known)}"
+    reason = f"IdentityProvider/{provider_id} is not stored{nearest(provider_id, provider_ids(snapshot))}"
     return Finding("provider", "failed", reason, (f"{program} provider add {provider_id} --issuer ISSUER",))
 
 

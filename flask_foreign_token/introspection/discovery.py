@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import Issue, ProviderUnavailable, Rejected
 from ..http import Http
+from ..printable import in_ascii
 
 _CALLED = (
     "authorization_endpoint",
@@ -22,7 +23,6 @@ _CALLED = (
     "revocation_endpoint",
 )
 _BOOLEANS = ("_parameter_supported", "require_request_uri_registration")
-_LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ class IssuerMismatch(Rejected):
     :param named: the issuer that it names, fit to be printed.
     """
 
-    def __init__(self, issue: Issue, named: str) -> None:
-        super().__init__([issue])
+    def __init__(self, issues: Sequence[Issue], named: str = "") -> None:
+        super().__init__(issues)
         self.named = named
 
 
@@ -110,17 +110,11 @@ def discover(http: Http, issuer: str, backchannel: str | None = None) -> ServerM
         try:
             answer = http.get(address)
         except ProviderUnavailable as unavailable:
-            raise ProviderUnavailable(hint=f"{printable(address)}: {unavailable.hint}") from None
+            raise ProviderUnavailable(hint=f"{in_ascii(address)}: {unavailable.hint}") from None
         if answer.status < 400:
             return ServerMetadata(issuer, _checked(http, issuer, kind, address, answer.json), address)
-        missing.append(f"{printable(address)}: status {answer.status}")
+        missing.append(f"{in_ascii(address)}: status {answer.status}")
     raise NoMetadata(hint="; ".join(missing))
-
-
-def printable(text: str) -> str:
-    """`text`, which somebody else wrote, fit for one line of a terminal."""
-    shown = ascii(text)[1:-1]
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
 
 
 def _check_base(http: Http, name: str, base: str) -> None:
@@ -133,7 +127,7 @@ def _check_base(http: Http, name: str, base: str) -> None:
 
 
 def _checked(http: Http, issuer: str, kind: _Kind, address: str, document: object) -> Mapping[str, object]:
-    place = printable(address)
+    place = in_ascii(address)
     if not isinstance(document, dict):
         raise Rejected([Issue(place, "", "must be an object")])
     members = {name: value for name, value in document.items() if value is not None}
@@ -151,8 +145,8 @@ def _check_issuer(place: str, issuer: str, named: object) -> None:
     if not isinstance(named, str):
         raise Rejected([Issue(place, "issuer", "must be there, and a text")])
     if named != issuer:
-        reason = f"names {printable(named)}, not {printable(issuer)}; the two must be equal, character by character"
-        raise IssuerMismatch(Issue(place, "issuer", reason), printable(named))
+        reason = f"names {in_ascii(named)}, not {in_ascii(issuer)}; the two must be equal, character by character"
+        raise IssuerMismatch([Issue(place, "issuer", reason)], in_ascii(named))
 
 
 _Faults = Iterator[tuple[str, str]]
@@ -188,7 +182,7 @@ def _faults_of_kind(http: Http, kind: _Kind, members: Mapping[str, object]) -> _
         try:
             getattr(metadata, f"validate_{name}")()
         except ValueError as error:
-            yield name, printable(str(error).removeprefix(f'"{name}" '))
+            yield name, in_ascii(str(error).removeprefix(f'"{name}" '))
 
 
 def _as_https(http: Http, value: object) -> object:

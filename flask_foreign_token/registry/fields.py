@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
+from ..printable import shown
+
 MASK = "********"
 """What is shown in place of a secret."""
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_SHOWN_CHARACTERS = 64
 
 Path = tuple[str, ...]
 
@@ -179,10 +180,3 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """What to add to a refusal of `name`: the known name that was probably meant, if there is one."""
     found = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {found[0]}?" if found else ""
-
-
-def shown(name: object) -> str:
-    """The name of an attribute as somebody wrote it, fit for one line of a log."""
-    text = str(name)
-    text = text if text.isprintable() else ascii(text)[1:-1]
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

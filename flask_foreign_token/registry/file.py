@@ -13,6 +13,7 @@ from os import stat_result
 from pathlib import Path
 
 from .. import strict_json
+from ..documents import write_json
 from ..errors import Issue, Rejected
 from .edits import Check, Edit, Outcome, State
 from .faults import Faults
@@ -96,7 +97,7 @@ class FileRegistry:
     def _edit(self, edit: Edit, check: Check, target: Path) -> dict[Key, Outcome]:
         items = self._items_if_there()
         left, outcomes = edited(items, edit, self._environ)
-        content = (json.dumps(left, indent=2, ensure_ascii=False) + "\n").encode()
+        content = write_json(left).encode()
         # What is checked is what will be read, and not what it was made from.
         check(self._state(items), self._state(self._items_in(content)))
         if any(outcome != "unchanged" for outcome in outcomes.values()):

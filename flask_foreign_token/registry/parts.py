@@ -10,11 +10,11 @@ from ..http import Http
 from ..introspection.keys import KeySource, VerificationKey
 from ..introspection.static_keys import StaticKeys, UnusableSecret
 from ..policies.engine import CompiledPolicy, compile_policy
+from ..printable import shown
 from ..users.mapping import check_to_scim
 from ..users.provisioning import Provider
 from ..users.userinfo import TokenClaims, UserinfoEndpoint, UserinfoSource
 from .faults import Faults
-from .fields import shown
 from .resources import AccessPolicy, IdentityProvider, JwtSettings, Resource, TokenIntrospector, load
 
 _ENDPOINTS = (

@@ -12,7 +12,8 @@ from typing import Any
 from marshmallow import ValidationError
 
 from ..errors import Issue, Rejected
-from .fields import flatten, nearest, shown
+from ..printable import shown
+from .fields import flatten, nearest
 from .schemas import ID, SCHEMAS, target
 
 _ID = re.compile(ID)

@@ -12,8 +12,9 @@ from enum import Enum
 
 from marshmallow import Schema, fields
 
+from ..printable import shown
 from .faults import Faults
-from .fields import MASK, Path, Secret, shown
+from .fields import MASK, Path, Secret
 from .schemas import SCHEMAS
 
 

@@ -11,8 +11,9 @@ from marshmallow import ValidationError, fields, validate, validates
 
 from ..errors import Issue, Rejected
 from ..introspection.claims import MAX_SUBJECT
+from ..printable import shown
 from ..registry.edits import MAX_BODY
-from ..registry.fields import Flag, Group, Items, Line, Object, StrictSchema, Text, flatten, meaning, shown
+from ..registry.fields import Flag, Group, Items, Line, Object, StrictSchema, Text, flatten, meaning
 from .mapping import MAX_DEPTH, RESERVED, is_too_deep
 from .store import is_storable
 

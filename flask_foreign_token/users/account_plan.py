@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import count
 
 from ..errors import Issue, Rejected
 from ..policies.equality import equal
@@ -63,7 +62,7 @@ def _named(
             created_at=begin + number * _STEP,
             updated_at=begin + number * _STEP,
         )
-        for number, (system, value) in zip(count(), (pair for pair in wanted if pair not in known), strict=False)
+        for number, (system, value) in enumerate(pair for pair in wanted if pair not in known)
     ]
     return (*kept, *new)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -35,16 +34,6 @@ _AHEAD = sa.text(
     "SELECT setval(it.name, :key) FROM (SELECT pg_get_serial_sequence(:table, :column)::regclass AS name) AS it "
     "WHERE it.name IS NOT NULL AND :key > coalesce(pg_sequence_last_value(it.name), 0)"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose an identifier is.
-
-    :param key: the primary key of its user; none if it has outlived that user.
-    """
-
-    key: Any | None
 
 
 class AccountRows:
@@ -102,8 +91,11 @@ class AccountRows:
         owners = sa.select(self._table.c.user_id).where(self._table.c.id.in_(ids))
         return users.where(self._models.key.in_(owners))
 
-    def owners(self, connection: sa.Connection, pairs: Iterable[Pair]) -> dict[Pair, Owner]:
-        """Whose each of those identifiers is that are stored; one statement."""
+    def owners(self, connection: sa.Connection, pairs: Iterable[Pair]) -> dict[Pair, Any | None]:
+        """Whose those identifiers are, by primary key; none: it has outlived its user. One statement.
+
+        Those that are not stored are left out.
+        """
         asked = {identifier_id(*pair): pair for pair in pairs}
         query = (
             sa.select(self._table.c.id, self._models.key.label("key"))
@@ -111,7 +103,7 @@ class AccountRows:
             .outerjoin(self._models.user, self._models.key == self._table.c.user_id)
             .where(self._table.c.id.in_(asked))
         )
-        return {asked[row.id]: Owner(row.key) for row in connection.execute(query)}
+        return {asked[row.id]: row.key for row in connection.execute(query)}
 
     def insert(self, connection: sa.Connection, key: object | None, *, active: bool) -> StoredUser:
         """A new user.
@@ -126,7 +118,7 @@ class AccountRows:
         if key is not None:
             attributes[self._models.key.key] = key
             # What outlived a user of that key, where the database enforces no foreign keys, must not come back.
-            self._delete_identifiers(connection, self._table.c.user_id == key)
+            self._delete_where(connection, self._table.c.user_id == key)
         try:
             user = insert_user(self._models, connection, **attributes)
         except (TypeError, FlushError):
@@ -179,7 +171,7 @@ class AccountRows:
         :raises sqlalchemy.exc.IntegrityError: other rows refer to the user.
         :raises AssertionError: likewise.
         """
-        self._delete_identifiers(connection, self._table.c.user_id == key)
+        self._delete_where(connection, self._table.c.user_id == key)
         with sa_orm.Session(connection, join_transaction_mode="rollback_only") as session:
             session.delete(session.get_one(self._models.user, key))
             session.flush()
@@ -187,9 +179,9 @@ class AccountRows:
     def delete_identifiers(self, connection: sa.Connection, pairs: Collection[Pair]) -> None:
         """Delete those identifiers."""
         if pairs:
-            self._delete_identifiers(connection, self._table.c.id.in_([identifier_id(*pair) for pair in pairs]))
+            self._delete_where(connection, self._table.c.id.in_([identifier_id(*pair) for pair in pairs]))
 
-    def _delete_identifiers(self, connection: sa.Connection, where: sa.ColumnElement[bool]) -> None:
+    def _delete_where(self, connection: sa.Connection, where: sa.ColumnElement[bool]) -> None:
         connection.execute(sa.delete(self._table).where(where))
 
 

@@ -12,17 +12,17 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from ..errors import Rejected
+from ..printable import shown
 from ..registry.edits import Conflict, NotStored, Outcome
 from ..registry.faults import Faults
 from ..registry.feed import USER
-from ..registry.fields import shown
 from ..transactions import Transactions
 from .account_body import AccountBody, Pair, read_account
 from .account_plan import admitted, pair_of, planned
 from .account_rows import AccountRows
 from .announced_writes import AnnouncedWrites, Writing
-from .keys import key_of, new_key
 from .mapping import user_resource
+from .primary_keys import key_of, new_key
 from .store import StoredUser, is_storable
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ class Accounts:
                 faults.add("", f"identifier.{at}.system", reason)
         owners = self._rows.owners(connection, new) if new else {}
         for pair, owner in owners.items():
-            if owner.key is not None:
+            if owner is not None:
                 faults.add("", f"identifier.{new[pair]}", "belongs to another user")
         faults.raise_any()
         self._rows.delete_identifiers(connection, owners.keys())
@@ -300,7 +300,7 @@ def _named(id_: str | None) -> Iterator[None]:
     try:
         yield
     except Rejected as rejected:
-        raise rejected.within("User" if id_ is None else f"{USER}/{shown(id_)}") from None
+        raise rejected.within(USER if id_ is None else f"{USER}/{shown(id_)}") from None
 
 
 def _refuse_unexpected(id_: str | None, user: StoredUser | None, expected: str | None) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import socket
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +18,7 @@ from sybil import Document, Example
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.myst import CodeBlockParser
 
+from example_app.keycloak_server import free_port
 from flask_foreign_token.registry.schemas import SCHEMAS
 
 from .terminal import Terminal, commands_in, is_said
@@ -49,7 +48,7 @@ class Page:
         """What the commands have said, one after the other."""
         self._folder = folder
         self._monkeypatch = monkeypatch
-        self._ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
+        self._ports = {port: str(free_port()) for port in PORTS}
         self._variables = {"FLASK_RUN_PORT": self._ports["5000"], **variables}
         self._terminal: Terminal | None = None
         self._run_python = PythonEvaluator()
@@ -159,9 +158,3 @@ def _nothing(example: Example) -> None:
 def _caption(example: Example) -> str | None:
     caption = example.region.lexemes.get("options", {}).get("caption")
     return None if caption is None else caption.strip("`")
-
-
-def _free_ports(number: int) -> list[str]:
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
-        return [str(free.getsockname()[1]) for free in sockets]

@@ -86,6 +86,10 @@ def test_serving_goes_on_until_somebody_interrupts() -> None:
         address = next(found[1] for line in process.stdout if (found := re.search(r"curl -i (http\S+)$", line)))
         answer = urllib3.request("GET", address)
         process.send_signal(signal.SIGINT)
+        try:
+            process.wait(30)
+        finally:
+            process.kill()
 
     assert answer.status == 401
     assert process.returncode == 0

@@ -99,7 +99,7 @@ def test_no_client_scope_is_called_openid(keycloak: Keycloak, realm: str) -> Non
     assert "openid" not in names
 
 
-@pytest.mark.parametrize(("name", "healthy"), [(REALM, True), ("no-such-realm", False)])
+@pytest.mark.parametrize(("name", "healthy"), [(REALM, True), ("no-such-realm", False)], ids=["there", "absent"])
 def test_the_container_is_healthy_once_the_realm_is_there(
     keycloak: Keycloak, realm: str, name: str, healthy: bool
 ) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
+
+from ..publishing import listening
 
 TTL = 300.0
 GRACE = 3600.0
@@ -64,14 +65,9 @@ class Provider:
 @contextmanager
 def running(provider: Provider) -> Iterator[Provider]:
     """`provider` behind a URL of its own."""
-    server = make_server("127.0.0.1", 0, provider, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    provider.url = f"http://127.0.0.1:{server.server_port}/certs"
-    try:
-        yield provider
-    finally:
-        provider.release()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(provider) as origin:
+        provider.url = f"{origin}/certs"
+        try:
+            yield provider
+        finally:
+            provider.release()

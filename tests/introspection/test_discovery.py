@@ -9,7 +9,7 @@ import pytest
 
 from flask_foreign_token.errors import ProviderUnavailable, Rejected
 from flask_foreign_token.http import Http
-from flask_foreign_token.introspection.discovery import IssuerMismatch, NoMetadata, discover, printable
+from flask_foreign_token.introspection.discovery import IssuerMismatch, NoMetadata, discover
 
 from ..publishing import OAUTH, OPENID, Publisher, metadata, publishing
 
@@ -217,7 +217,3 @@ def test_an_address_that_must_not_be_called_is_not_called(
     http: Http, issuer: str, backchannel: str | None, path: str
 ) -> None:
     assert [name for name, _ in faults(http, issuer, backchannel)] == [path]
-
-
-def test_a_text_is_printed_in_ascii_on_one_line() -> None:
-    assert printable("https://ä.example/\n\u202e") == r"https://\xe4.example/\n\u202e"

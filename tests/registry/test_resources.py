@@ -328,7 +328,7 @@ def test_a_jwt_introspector_without_jwt_is_refused() -> None:
 
 
 def test_a_userinfo_endpoint_is_required_unless_the_token_says_it_all() -> None:
-    with pytest.raises(Rejected, match="userinfo_endpoint: is required, since userinfo-source is userinfo-endpoint"):
+    with pytest.raises(Rejected, match="userinfo_endpoint: is required for userinfo-source userinfo-endpoint"):
         load(Resource("IdentityProvider", "x", "1", {"system": "s"}))
 
 
