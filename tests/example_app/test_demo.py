@@ -12,6 +12,7 @@ import urllib3
 from example_app import demo
 
 from ..apps import environment
+from ..heeding import heeding_signals
 
 ROOT = Path(__file__).parents[2]
 LINES = 84
@@ -73,14 +74,15 @@ def test_a_keycloak_that_cannot_be_reached_ends_the_demo_with_status_1(
 
 
 def test_serving_goes_on_until_somebody_interrupts() -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "example_app.demo", "--serve"],
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    with heeding_signals():
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "example_app.demo", "--serve"],
+            cwd=ROOT,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
     with process:
         assert process.stdout is not None
         address = next(found[1] for line in process.stdout if (found := re.search(r"curl -i (http\S+)$", line)))

@@ -25,6 +25,8 @@ from example_app.keycloak_server import (
     running,
 )
 
+from ..heeding import heeding_signals
+
 ROOT = Path(__file__).parents[2]
 # Copies the archive to where the option says, as Maven's plugin does, and notes that it was called.
 MAVEN = """#!/bin/sh
@@ -216,7 +218,9 @@ def test_it_does_not_outlive_who_started_it(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(machine.parent))  # where a killed one leaves its folder
     command = [sys.executable, "-c", HOLD]
-    with subprocess.Popen(command, cwd=ROOT, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, text=True) as holder:
+    with heeding_signals():
+        started = subprocess.Popen(command, cwd=ROOT, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, text=True)
+    with started as holder:
         port = int(holder.stdout.readline().rpartition(":")[2])
         with create_connection(("127.0.0.1", port), timeout=30) as connection:
             holder.send_signal(number)

@@ -15,12 +15,16 @@ from urllib3 import PoolManager
 from flask_foreign_token.testing import Issuer
 from flask_foreign_token.testing.__main__ import main
 
+from ..heeding import heeding_signals
+
 
 @contextmanager
 def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """The issuer in a process of its own, and what it prints when it is ready."""
     command = [sys.executable, "-m", "flask_foreign_token.testing", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    with heeding_signals():
+        started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with started as running:
         try:
             yield running, [running.stdout.readline().rstrip("\n") for _ in range(8)]
         finally:
