@@ -32,11 +32,14 @@ class Transactions:
     In-memory SQLite is one connection that everybody shares. There the statements run through an engine of our own
     over that connection: listeners on the application's engine do not see them, those on the class ``Engine`` do.
 
+    What SQLAlchemy logs of them (``SQLALCHEMY_ECHO``) has no parameters, since those are secrets and users' data.
+
     :param engine: the application's; its pool, listeners and ``journal_mode`` stay as they are.
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._engine = engine.execution_options()
+        self._engine.hide_parameters = True
         self._reader, self._writer = _ways_of(engine)
 
     @contextmanager
@@ -137,7 +140,7 @@ class _Shared:
     def __init__(self, connection: DBAPIConnection, url: URL) -> None:
         dialect = _Borrowing(dbapi=_Borrowing.import_dbapi())
         self.lock = threading.RLock()
-        self.engine = Engine(StaticPool(lambda: connection, dialect=dialect), dialect, url)
+        self.engine = Engine(StaticPool(lambda: connection, dialect=dialect), dialect, url, hide_parameters=True)
 
 
 def _shared(engine: Engine) -> _Shared:

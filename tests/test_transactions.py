@@ -327,3 +327,27 @@ def test_an_in_memory_database_outlives_the_release_of_connections(memory: sa.En
     transactions.release()
 
     assert ids(transactions) == [1]
+
+
+def test_what_is_logged_of_a_statement_has_no_parameters(engine: sa.Engine, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "sqlalchemy.engine")
+    transactions, statement = Transactions(engine), sa.text("SELECT :secret")
+
+    for way in (transactions.reading, transactions.writing):
+        with way() as connection:
+            connection.execute(statement, {"secret": "tell-nobody"}).all()
+
+    assert caplog.text.count("SELECT ?") == 2
+    assert "tell-nobody" not in caplog.text
+
+
+def test_what_is_logged_of_the_applications_own_statements_is_as_it_was(
+    engine: sa.Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "sqlalchemy.engine")
+    Transactions(engine)
+
+    with engine.connect() as connection:
+        connection.execute(sa.text("SELECT :name"), {"name": "ada"}).all()
+
+    assert "ada" in caplog.text

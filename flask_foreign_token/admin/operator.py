@@ -20,7 +20,6 @@ PERIOD: Final = 60.0
 """Seconds."""
 
 _ADDRESSES: Final = 10_000
-_MAX_ADDRESS: Final = 64
 _NETWORK: Final = 64
 # Bits: whoever has one IPv6 address has all that share these.
 
@@ -30,6 +29,8 @@ class Operator:
 
     Failures are counted by the address that they came from, in this process and no other: with four workers, four
     times as many get a look. A thousand guesses a minute find no secret of 16 bytes; the limit keeps the log short.
+    Behind a proxy everybody comes from one address, and anybody can lock the operator out, unless the app uses
+    werkzeug's ``ProxyFix``.
 
     :param client_id: none: nobody signs in.
     :param client_secret: goes with `client_id`.
@@ -85,14 +86,20 @@ def _halves(credentials: str) -> tuple[bytes, bytes]:
 
 
 def _network(address: str | None) -> str:
-    """What one caller cannot easily change about `address`."""
-    text = (address or "")[:_MAX_ADDRESS]
+    """What one caller cannot easily change about `address`; whatever is no address counts as one place."""
     try:
-        parsed = ipaddress.ip_address(text.partition("%")[0])
+        parsed = ipaddress.ip_address(_without_port(address or "").partition("%")[0])
     except ValueError:
-        return text
+        return ""
     if isinstance(parsed, ipaddress.IPv4Address):
         return str(parsed)
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((parsed, _NETWORK), strict=False))
+
+
+def _without_port(address: str) -> str:
+    """Some proxies write the port behind the address: ``192.0.2.1:50000``, ``[2001:db8::1]:50000``."""
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address.partition(":")[0] if address.count(":") == 1 else address

@@ -135,8 +135,11 @@ def test_a_success_does_not_count_and_forgives_nothing(operator: Operator) -> No
         ("::ffff:192.0.2.1", "192.0.2.1"),
         (None, None),
         ("fe80::1%eth0", "fe80::1%eth1"),
-        ("a socket", "a socket"),
-        ("x" * 100_000, "x" * 100_000),
+        ("192.0.2.1:50000", "192.0.2.1:50001"),
+        ("192.0.2.1", "192.0.2.1:50001"),
+        ("[2001:db8::1]:50000", "[2001:db8::2]:50001"),
+        ("a socket", None),
+        ("unknown", "x" * 100_000),
     ],
 )
 def test_addresses_of_one_place_count_together(operator: Operator, one: str | None, other: str | None) -> None:
