@@ -64,7 +64,7 @@ class _Views:
 class Application:
     """One app's part of the extension; stands in ``app.extensions["foreign_token"]``.
 
-    :param folder: the database's, where it must be made before the first connection.
+    :param file: the database's, where both are the extension's own; its folder is made before the first connection.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class Application:
         db: SQLAlchemy,
         models: Models,
         tables: RegistryTables,
-        folder: Path | None,
+        file: Path | None,
     ) -> None:
         self.app = app
         self.settings = settings
         self.db = db
         self.models = models
         self.tables = tables
-        self.folder = folder
+        self.file = file
         self.authenticate: Callable[[RequestState], Identity] = self.identify
         """Who makes a request; replaced for a while by :func:`~flask_foreign_token.testing.acting_as`."""
         self._realm = settings.realm or _realm_of(app.name)

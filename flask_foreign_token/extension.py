@@ -59,9 +59,9 @@ class ForeignToken:
         if EXTENSION in app.extensions:
             raise ConfigError("init_app was called twice for one app")
         settings = Settings.read(app.config, os.environ)
-        db, folder = self._database(app)
+        db, file = self._database(app)
         models = models_for(db, self._user_class, self._active_attribute)
-        application = Application(app, settings, db, models, tables_for(db.metadata), folder)
+        application = Application(app, settings, db, models, tables_for(db.metadata), file)
         app.extensions[EXTENSION] = application
         app.app_ctx_globals_class = globals_class(application, app.app_ctx_globals_class)
         app.before_request_funcs.setdefault(None, []).insert(0, application.before_request)
@@ -104,31 +104,31 @@ class ForeignToken:
         raise ConfigError("check() does not know which app is meant; pass it")
 
     def _database(self, app: Flask) -> tuple[SQLAlchemy, Path | None]:
-        """The database, and the folder to make first where it is ours."""
+        """The database, and its file where both are ours."""
         db = self._db or app.extensions.get("sqlalchemy")
         if db is not None:
             return db, None
-        folder = _prepare_file(app)
+        file = _place_file(app)
         db = SQLAlchemy()
         db.init_app(app)
-        return db, folder
+        return db, file
 
 
-def _prepare_file(app: Flask) -> Path | None:
-    """Let the database be a file in the instance folder unless the app says otherwise; return the folder to make.
+def _place_file(app: Flask) -> Path | None:
+    """Let the database be a file in the instance folder unless the app says otherwise; return the file, if it is one.
 
     ``SQLAlchemy.init_app`` makes the folder itself for a relative path, and nothing is to be made before the first use.
     """
     folder = Path(app.instance_path)
     if "SQLALCHEMY_DATABASE_URI" not in app.config and "SQLALCHEMY_BINDS" not in app.config:
         app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///foreign_token.sqlite"
-        logger.warning("users are kept in %s/foreign_token.sqlite; pass db= to keep them elsewhere", folder)
     url = sa.make_url(app.config.get("SQLALCHEMY_DATABASE_URI", "sqlite://"))
-    file = url.database or ":memory:"
-    if url.get_backend_name() != "sqlite" or file.startswith((":memory:", "file:")) or Path(file).is_absolute():
+    name = url.database or ":memory:"
+    if url.get_backend_name() != "sqlite" or name.startswith((":memory:", "file:")) or Path(name).is_absolute():
         return None
-    app.config["SQLALCHEMY_DATABASE_URI"] = url.set(database=str(folder / file))
-    return (folder / file).parent
+    file = folder / name
+    app.config["SQLALCHEMY_DATABASE_URI"] = url.set(database=str(file))
+    return file
 
 
 def _hold_to_any_policy() -> None:

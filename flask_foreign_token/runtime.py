@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ from .users.provisioning import Users, UserSnapshot
 
 if TYPE_CHECKING:
     from .application import Application
+
+logger = logging.getLogger(__name__)
 
 
 class Runtime:
@@ -111,8 +114,9 @@ class Runtime:
         :raises DatabaseUnavailable: they are not there.
         """
         application = self._application
-        if application.folder is not None:
-            application.folder.mkdir(parents=True, exist_ok=True)
+        if application.file is not None and not application.file.exists():
+            application.file.parent.mkdir(parents=True, exist_ok=True)
+            logger.warning("users and resources are kept in %s; pass db= to keep them elsewhere", application.file)
         for transactions, tables in (
             (self._transactions, (application.tables.resource, application.tables.change)),
             (self._user_transactions, application.models.tables),

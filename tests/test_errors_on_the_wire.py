@@ -371,6 +371,8 @@ def test_a_refusal_that_the_caller_causes_has_no_hint(
     app: Flask, issuer: Issuer, caplog: pytest.LogCaptureFixture
 ) -> None:
     app.debug = True
+    ask(app)  # makes the database, and says where
+    caplog.clear()
 
     with caplog.at_level(logging.WARNING):
         assert [answer.json.get("hint") for answer in refusals(app, issuer)] == [None] * 5

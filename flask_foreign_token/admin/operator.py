@@ -20,6 +20,7 @@ PERIOD: Final = 60.0
 """Seconds."""
 
 _ADDRESSES: Final = 10_000
+_UNSET: Final = "nobody is the operator; FOREIGN_TOKEN_ADMIN_CLIENT_ID and FOREIGN_TOKEN_ADMIN_CLIENT_SECRET say who is"
 _NETWORK: Final = 64
 # Bits: whoever has one IPv6 address has all that share these.
 
@@ -65,7 +66,7 @@ class Operator:
             if self._knows(credentials):
                 return
             self._failures.put(place, (*recent, now), now + PERIOD)
-        raise OperatorRequired("the operator's name or password is wrong")
+        raise OperatorRequired("the operator's name or password is wrong", hint=None if self._is_set else _UNSET)
 
     def _knows(self, credentials: str) -> bool:
         client_id, secret = _halves(credentials)

@@ -130,7 +130,7 @@ class LiveRegistry:
             self._rejected = self._placed(rejected.issues)
         else:
             for issue in self._snapshot.out_of_service:
-                logger.error("registry in %s, out of service: %s", self._registry, issue)
+                logger.error("%s, out of service: %s", self._registry, issue)
 
     def _placed(self, issues: Sequence[Issue]) -> Rejected:
         """`issues` with the place where the resources are kept."""
@@ -162,13 +162,13 @@ class LiveRegistry:
         reason = None if fault is None else _reason(fault)
         if reason is not None and reason != self._reported:
             state = "nothing is in force" if self._snapshot is None else "what was in force stays so"
-            logger.error("registry in %s, %s: %s", self._registry, state, reason)
+            logger.error("the registry cannot be used, %s: %s", state, reason)
         self._reported = reason
 
     def _refusal(self) -> RegistryUnavailable | DatabaseUnavailable:
         if isinstance(self._fault, DatabaseUnavailable):
             return DatabaseUnavailable(hint=self._fault.hint)
-        return RegistryUnavailable(hint=f"the registry in {self._registry} was rejected: {self._fault}")
+        return RegistryUnavailable(hint=f"the registry was rejected: {self._fault}")
 
 
 def _reason(fault: Rejected | DatabaseUnavailable) -> str:

@@ -47,6 +47,14 @@ class Models:
         """The bind that the tables are on, as ``db.engines`` names it."""
         return cast("str | None", self.tables[0].metadata.info.get("bind_key"))
 
+    @property
+    def refusal(self) -> str:
+        """Why the database may refuse a new user, for the developer: a row of `user` sets nothing but its key."""
+        mapper = sa.inspect(self.user)
+        columns = [c.key for c in mapper.columns if _wants_a_value(c) and c is not mapper.polymorphic_on]
+        which = f" (without a value: {', '.join(columns)})" if columns else ""
+        return f"{self.user.__name__} refuses a row that sets nothing but its key{which}; give its columns defaults"
+
     def is_active(self, user: object) -> bool:
         """Whether `active_attribute` lets `user` in; null does not."""
         return self.active_attribute is None or bool(getattr(user, self.active_attribute))
@@ -151,6 +159,12 @@ def _identifier_model(base: type[sa_orm.DeclarativeBase], key: sa.Column[Any]) -
         updated_at = sa.Column(sa.Double, nullable=False, default=time.time, comment="seconds since the epoch")
 
     return ForeignTokenIdentifier
+
+
+def _wants_a_value(column: object) -> bool:
+    if not isinstance(column, sa.Column) or column.nullable or column.primary_key:
+        return False
+    return column.default is None and column.server_default is None
 
 
 def _single_key(user: type[Any]) -> sa.Column[Any]:

@@ -108,7 +108,7 @@ class Users:
         on_created: Callable[[UserSnapshot], object] = lambda user: None,
     ) -> None:
         self._store = UserStore(models, transactions)
-        self._model_name = models.user.__name__
+        self._models = models
         self._create_user = create_user
         self._ttl = ttl
         self._clock = clock
@@ -245,9 +245,7 @@ class Users:
         """Whom another process has made from the same identifier a moment ago."""
         found = self._store.find(look_up.key.identifier)
         if found is None or found.user is None:
-            raise Misconfigured(
-                hint=f"{self._model_name} refuses a row that sets nothing but its key; give its columns defaults"
-            )
+            raise Misconfigured(hint=self._models.refusal)
         return _Known(found.issuer, _snapshot(found.user, look_up.key.identifier))
 
 

@@ -195,6 +195,7 @@ def test_the_sixth_wrong_password_in_a_minute_is_429_and_so_is_the_right_one_the
     assert right.status_code == 429
     assert 1 <= int(right.headers["Retry-After"]) <= 60
     assert right.json["error"] == "too_many_requests"
+    assert f"none is looked at for {right.headers['Retry-After']} seconds" in right.json["error_description"]
     assert elsewhere.status_code == 200
 
 
@@ -236,3 +237,14 @@ def test_a_page_of_another_site_may_bring_a_token(app: Flask, issuer: Issuer) ->
     headers = {"Origin": "https://console.example", "Sec-Fetch-Site": "cross-site", **token_header(issuer)}
 
     assert ask(app, None, "/fhir/User", headers=headers).status_code == 200
+
+
+def test_without_an_operator_the_hint_says_what_makes_one(make_app: MakeApp, caplog: pytest.LogCaptureFixture) -> None:
+    app = make_app(FOREIGN_TOKEN_ADMIN_URL_PREFIX=ADMIN)
+    app.debug = True
+
+    refused = ask(app, None, f"{ADMIN}/User", headers=basic())
+
+    assert refused.status_code == 401
+    assert "FOREIGN_TOKEN_ADMIN_CLIENT_SECRET say who is" in refused.json["hint"]
+    assert refused.json["hint"] in caplog.text

@@ -64,7 +64,9 @@ def test_a_model_that_refuses_the_row_is_named_and_nothing_is_stored(people: Cal
     with pytest.raises(Misconfigured) as caught:
         world.users().find_or_create(a_token(), a_provider(Says()), a_credential())
 
-    assert "Person" in caught.value.hint
+    assert caught.value.hint == (
+        "Person refuses a row that sets nothing but its key (without a value: nickname); give its columns defaults"
+    )
     assert caught.value.__context__ is None
     assert world.population == (0, 0)
 
