@@ -240,10 +240,10 @@ def test_a_page_of_another_site_may_bring_a_token(app: Flask, issuer: Issuer) ->
 
 
 def test_without_an_operator_the_hint_says_what_makes_one(make_app: MakeApp, caplog: pytest.LogCaptureFixture) -> None:
-    app = make_app(FOREIGN_TOKEN_ADMIN_URL_PREFIX=ADMIN)
+    app = make_app(FOREIGN_TOKEN_ADMIN_URL_PREFIX="/fhir")
     app.debug = True
 
-    refused = ask(app, None, f"{ADMIN}/User", headers=basic())
+    refused = ask(app, None, "/fhir/User", headers=basic())
 
     assert refused.status_code == 401
     assert "FOREIGN_TOKEN_ADMIN_CLIENT_SECRET say who is" in refused.json["hint"]
