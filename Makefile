@@ -1,5 +1,6 @@
 # `make demo`, `make demo-keycloak`, `make test` and `make lint`; each makes .venv itself when it is absent or the lock
-# file has changed. `make test` brings the servers that it can bring without root, and with SERVERS=apt the others too.
+# file has changed. `make test` brings the servers that it can bring without root, and with SERVERS=apt the others too;
+# with ARGS it runs a part of the tests, whose coverage says nothing.
 PYTHON ?= python3
 ARGS ?=
 SERVERS ?=
@@ -17,11 +18,15 @@ demo-keycloak: $(INSTALLED)
 	@$(BIN)/python -m example_app.demo --keycloak $(ARGS)
 
 test: $(INSTALLED) servers
+ifneq ($(strip $(ARGS)),)
+	$(BIN)/python -m pytest $(ARGS)
+else
 	$(BIN)/coverage erase
-	$(BIN)/coverage run --branch -m pytest $(ARGS)
+	$(BIN)/coverage run --branch -m pytest
 	@$(BIN)/coverage combine --quiet
 	@echo "Coverage of the package in percent; $(BIN)/coverage report shows where it is missing:"
 	@$(BIN)/coverage report --format=total
+endif
 
 servers: $(INSTALLED)
 	@SERVERS=$(SERVERS) $(BIN)/python -m tests.integration.install

@@ -35,13 +35,18 @@ foreign_token = ForeignToken(db=db)
 def create_app(config: Mapping[str, object] | None = None) -> Flask:
     """The app; ``flask --app example_app run`` serves it.
 
-    :param config: goes into ``app.config``. What it leaves out, ``SQLALCHEMY_DATABASE_URI`` and every
-        ``FOREIGN_TOKEN_…`` setting, is taken from the environment, and what is absent there from :data:`DEFAULTS`.
+    :param config: goes into ``app.config``. What it leaves out, ``SQLALCHEMY_DATABASE_URI``, ``TRUSTED_HOSTS``
+        (separated by commas) and every ``FOREIGN_TOKEN_…`` setting, is taken from the environment, and what is absent
+        there from :data:`DEFAULTS`.
     """
     app = Flask(__name__)
     app.json.sort_keys = False
     app.config["SQLALCHEMY_DATABASE_URI"] = os.environ.get("SQLALCHEMY_DATABASE_URI", "sqlite:///example.sqlite")
     app.config.from_mapping({name: value for name, value in DEFAULTS.items() if name not in os.environ})
+    # A website that gives its own name the address of this machine (DNS rebinding) has browsers ask this app in that
+    # name, and the operator's secret of the tutorial is known to everybody; Flask refuses what asks for another host.
+    if hosts := os.environ.get("TRUSTED_HOSTS"):
+        app.config["TRUSTED_HOSTS"] = [host.strip() for host in hosts.split(",")]
     app.config.from_mapping(config or {})
     db.init_app(app)
     foreign_token.init_app(app)

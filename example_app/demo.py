@@ -21,6 +21,8 @@ from urllib3 import BaseHTTPResponse, PoolManager
 from urllib3.util import make_headers
 from werkzeug.serving import make_server
 
+from flask_foreign_token.testing.shell import token_command
+
 from . import create_app, providers
 from .keycloak_server import KeycloakRefused, KeycloakUnavailable
 from .models import db
@@ -169,7 +171,7 @@ def play(stage: Stage) -> None:
     """
     stage.console.print(Text("A Flask app that takes tokens somebody else issued", "bold"))
     stage.say(f"the app       {stage.address} (trusts nobody yet)")
-    stage.say(f"the provider  {stage.provider.url} (issues as {stage.provider.issuer})")
+    stage.say(f"the provider  {stage.provider.url} ({issuing_as(stage.provider)})")
     trust_the_provider(stage)
     refuse_without_token(stage)
     token = fetch_token(stage)
@@ -177,6 +179,12 @@ def play(stage: Stage) -> None:
     let_in(stage, token)
     keep_from_token(stage, token)
     show_user(stage, claims_of(token)["sub"])
+
+
+def issuing_as(provider: Provider) -> str:
+    if provider.issuer == provider.url:
+        return "issues under this name"
+    return f"issues as {provider.issuer}, a name that nobody calls"
 
 
 def trust_the_provider(stage: Stage) -> None:
@@ -267,11 +275,9 @@ def shortened(text: str) -> str:
 
 def serve(stage: Stage) -> None:
     """Print what to type, and log what is asked until somebody interrupts."""
-    form = " ".join(f"-d '{name}={value}'" for name, value in CREDENTIALS.items())
-    read = "python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])'"
     stage.title("Both go on serving; Ctrl-C ends them. In another terminal:")
     for line in (
-        f"TOKEN=$(curl -s {form} {stage.provider.token_endpoint} | {read})",
+        token_command(stage.provider.token_endpoint, CREDENTIALS),
         f'curl -i -H "Authorization: Bearer $TOKEN" {stage.address}{PATIENTS}',
         f'curl -i -H "Authorization: Bearer $TOKEN" {stage.address}{PATIENTS}/ada',
         f"curl -i {stage.address}{PATIENTS}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -41,8 +42,11 @@ class Provider:
 
     def resources(self) -> Iterator[tuple[str, str]]:
         """Path and body of each resource in `resources.yaml`, with the addresses of this provider."""
+        addresses = {CALLED: self.url, ISSUER: self.issuer}
         text = (FOLDER / "resources.yaml").read_text(encoding="utf-8")
-        for body in text.replace(CALLED, self.url).replace(ISSUER, self.issuer).split("---\n"):
+        # Both at once: the address of a Keycloak on port 8180 begins like ISSUER.
+        text = re.sub("|".join(map(re.escape, addresses)), lambda found: addresses[found[0]], text)
+        for body in text.split("---\n"):
             resource = yaml.safe_load(body)
             yield f"/fhir/{resource['resourceType']}/{resource['id']}", body
 

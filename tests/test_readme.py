@@ -16,12 +16,10 @@ from typing import Any
 import pytest
 import yaml
 from flask import Flask
-from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy.orm import Mapped, mapped_column
 
 from example_app import demo
 from example_app.providers import CALLED
-from flask_foreign_token import ForeignToken, errors
+from flask_foreign_token import errors
 from flask_foreign_token.settings import PREFIX, Settings
 from flask_foreign_token.testing import Issuer
 
@@ -41,7 +39,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
-APP, OWN_MODELS, GUARDS, TESTS = blocks("python")
+APP, GUARDS, TESTS = blocks("python")
 RESOURCES, POLICY = blocks("json")
 
 MakeReadme = Callable[..., Flask]
@@ -124,19 +122,6 @@ def test_its_policy_lets_in_whom_it_describes(make_readme: MakeReadme, keycloak:
     assert ask(app, keycloak.token(), "/fhir/Observation").status_code == 403
 
 
-def test_the_extension_takes_the_apps_own_database_and_model(bare_app: Callable[..., Flask]) -> None:
-    app, db = bare_app(SQLALCHEMY_DATABASE_URI="sqlite://"), SQLAlchemy()
-    db.init_app(app)
-
-    class User(db.Model):
-        id: Mapped[int] = mapped_column(primary_key=True)
-        is_active: Mapped[bool] = mapped_column(default=True)
-
-    exec(OWN_MODELS, {"ForeignToken": ForeignToken, "app": app, "db": db, "User": User})
-
-    assert app.extensions["foreign_token"].models.user is User
-
-
 def test_its_tests_pass(tmp_path: Path) -> None:
     for name, text in (("app.py", APP), ("resources.json", RESOURCES), ("test_app.py", TESTS)):
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -168,6 +153,22 @@ def test_its_make_targets_exist() -> None:
     shown = set(re.findall(r"\bmake ([a-z]\w*)", "\n".join(_commands(README))))
 
     assert {"demo", "test"} <= shown <= targets
+
+
+@pytest.mark.parametrize(("arguments", "measured"), [([], True), (["ARGS=-k matcho"], False)])
+def test_a_part_of_the_tests_is_held_to_no_coverage(arguments: list[str], measured: bool) -> None:
+    planned = subprocess.run(
+        ["make", "--dry-run", "test", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},  # without the arguments of the make that runs this
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+
+    assert "-m pytest" in planned
+    assert ("coverage" in planned) is measured
 
 
 def test_it_has_a_row_for_every_setting() -> None:

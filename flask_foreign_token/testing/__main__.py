@@ -11,6 +11,7 @@ import click
 from .accounts import TUTORIAL_CLIENT, TUTORIAL_PERSON
 from .claims import SCOPE
 from .issuer import Issuer
+from .shell import token_command
 
 
 @click.command
@@ -22,7 +23,8 @@ def main(port: int, name: str | None) -> None:
     try:
         issuer.start()
     except OSError as error:
-        raise click.ClickException(f"port {port} cannot be had: {error.strerror}") from error
+        other = "another with --port" if name is None else "another with --port, and the same in --issuer"
+        raise click.ClickException(f"port {port} cannot be had: {error.strerror}; choose {other}") from error
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         click.echo(_description(issuer))
@@ -39,7 +41,6 @@ def _description(issuer: Issuer) -> str:
         "password": TUTORIAL_PERSON.password,
         "scope": SCOPE,
     }
-    fields = " ".join(f"-d '{name}={value}'" for name, value in form.items())
     return "\n".join(
         (
             f"issuer         {issuer.issuer}",
@@ -49,7 +50,7 @@ def _description(issuer: Issuer) -> str:
             f"userinfo       {issuer.userinfo_endpoint}",
             f"introspection  {issuer.introspection_endpoint}",
             "",
-            f"curl {fields} {issuer.token_endpoint}",
+            token_command(issuer.token_endpoint, form),
         )
     )
 

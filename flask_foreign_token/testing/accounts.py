@@ -74,4 +74,14 @@ class Client:
 
 
 TUTORIAL_CLIENT = Client("my-client", "my-client-secret")
-TUTORIAL_PERSON = Person("testuser", "testpass123", {"email": "testuser@example.com", "email_verified": True})
+TUTORIAL_PERSON = Person(
+    "testuser",
+    "testpass123",
+    {
+        "name": "Test User",
+        "given_name": "Test",
+        "family_name": "User",
+        "email": "testuser@example.com",
+        "email_verified": True,
+    },
+)

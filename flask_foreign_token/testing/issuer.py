@@ -47,7 +47,7 @@ class Issuer:
     :param clients: at least one; the first is who :meth:`token` issues tokens to. Default: ``my-client`` with the
         secret ``my-client-secret``.
     :param people: the first is who :meth:`token` speaks of unless `sub` says otherwise. Default: ``testuser`` with the
-        password ``testpass123`` and the e-mail address ``testuser@example.com``.
+        password ``testpass123``, called Test User, and the e-mail address ``testuser@example.com``.
     """
 
     delay: float

@@ -15,8 +15,7 @@ README = ROOT / "README.md"
 TUTORIAL = ROOT / "example_app" / "README.md"
 
 RUN_BY_TEST_README = [
-    ("README.md", first_line(block))
-    for block in (test_readme.APP, test_readme.OWN_MODELS, test_readme.GUARDS, test_readme.TESTS)
+    ("README.md", first_line(block)) for block in (test_readme.APP, test_readme.GUARDS, test_readme.TESTS)
 ]
 
 

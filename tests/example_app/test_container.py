@@ -82,6 +82,7 @@ def test_the_app_is_configured_by_its_environment() -> None:
     environment = {name: default_of(value) for name, value in app["environment"].items()}
     postgres = {name: default_of(value) for name, value in service("postgres")["environment"].items()}
 
+    assert environment["TRUSTED_HOSTS"] == "localhost,127.0.0.1"
     assert environment["FOREIGN_TOKEN_CREATE_USER"] == "true"
     assert environment["FOREIGN_TOKEN_ADMIN_CLIENT_ID"] == "operator"
     assert environment["SQLALCHEMY_DATABASE_URI"] == (

@@ -104,3 +104,40 @@ def test_the_environment_makes_somebody_the_operator(
     monkeypatch.setenv("FOREIGN_TOKEN_ADMIN_CLIENT_SECRET", OPERATOR[1])
 
     assert make_example().test_client().get("/fhir/User", auth=OPERATOR).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:8080", 200), ("127.0.0.1:8080", 200), ("rebound.example:8080", 400), ("localhost.example", 400)],
+)
+def test_only_the_hosts_of_the_environment_are_served_where_it_names_some(
+    make_example: MakeExample, monkeypatch: pytest.MonkeyPatch, host: str, status: int
+) -> None:
+    monkeypatch.setenv("TRUSTED_HOSTS", "localhost, 127.0.0.1")
+    app = make_example(FOREIGN_TOKEN_ADMIN_CLIENT_ID=OPERATOR[0], FOREIGN_TOKEN_ADMIN_CLIENT_SECRET=OPERATOR[1])
+
+    answer = app.test_client().get("/fhir/User", auth=OPERATOR, headers={"Host": host})
+
+    assert answer.status_code == status
+
+
+def test_without_a_name_in_the_environment_every_host_is_served(make_example: MakeExample) -> None:
+    app = make_example(FOREIGN_TOKEN_ADMIN_CLIENT_ID=OPERATOR[0], FOREIGN_TOKEN_ADMIN_CLIENT_SECRET=OPERATOR[1])
+
+    answer = app.test_client().get("/fhir/User", auth=OPERATOR, headers={"Host": "clinic.example"})
+
+    assert answer.status_code == 200
+
+
+def test_a_rebound_name_changes_nothing(make_example: MakeExample) -> None:
+    app = make_example(
+        TRUSTED_HOSTS=["localhost"],
+        FOREIGN_TOKEN_ADMIN_CLIENT_ID=OPERATOR[0],
+        FOREIGN_TOKEN_ADMIN_CLIENT_SECRET=OPERATOR[1],
+    )
+    client, body = app.test_client(), {"engine": "allow"}
+
+    refused = client.put("/fhir/AccessPolicy/all", json=body, auth=OPERATOR, headers={"Host": "rebound.example"})
+
+    assert refused.status_code == 400
+    assert client.get("/fhir/AccessPolicy/all", auth=OPERATOR).status_code == 404

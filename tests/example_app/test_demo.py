@@ -31,6 +31,7 @@ def test_the_demo_keeps_its_promises(capsys: pytest.CaptureFixture[str]) -> None
     assert re.findall(r"^(\d)\.", told, re.MULTILINE) == ["1", "2", "3", "4", "5", "6", "7"]
     assert statuses_in(told) == STATUSES
     assert '"resourceType": "User"' in told
+    assert "(issues as http://localhost:8180/realms/myrealm, a name that nobody calls)" in told
 
 
 def test_what_it_prints_into_a_pipe_is_short_and_plain() -> None:

@@ -30,6 +30,16 @@ def test_its_addresses_are_those_of_a_keycloak_in_a_container() -> None:
     assert introspector["jwt"] == policy["matcho"]["jwt"] == {"iss": ISSUER}
 
 
+def test_the_addresses_of_a_provider_take_their_place_even_where_they_begin_alike() -> None:
+    issuer = called = f"{ISSUER}-demo"
+
+    provider, introspector, policy = (yaml.safe_load(body) for _, body in Provider(issuer, called).resources())
+
+    assert provider["userinfo_endpoint"] == f"{called}/protocol/openid-connect/userinfo"
+    assert introspector["jwks_uri"] == f"{called}/protocol/openid-connect/certs"
+    assert introspector["jwt"] == policy["matcho"]["jwt"] == {"iss": issuer}
+
+
 def test_the_file_is_applied_as_it_is(make_example: MakeExample) -> None:
     said = apply(make_example(), RESOURCES)
 

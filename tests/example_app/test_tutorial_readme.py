@@ -52,7 +52,10 @@ def test_its_users_are_those_that_it_shows(said: str) -> None:
 
     assert set(users) == {"service-account-my-client", "testuser"}
     assert shape(users["service-account-my-client"]) == shape(json.loads(block("json")))
-    assert users["testuser"]["data"]["email"] == "testuser@example.com"
+    (person,) = REALM["users"]
+    assert users["testuser"]["data"]["email"] == person["email"]
+    assert users["testuser"]["data"]["given_name"] == person["firstName"]
+    assert users["testuser"]["data"]["family_name"] == person["lastName"]
 
 
 def test_a_token_is_decoded_where_it_is(said: str) -> None:
@@ -78,8 +81,10 @@ def test_its_names_and_secrets_are_those_of_compose_file_and_realm() -> None:
     name, secret = operator["FOREIGN_TOKEN_ADMIN_CLIENT_ID"], operator["FOREIGN_TOKEN_ADMIN_CLIENT_SECRET"]
 
     assert f"\nOPERATOR={name}:{secret}\n" in TEXT
+    assert f"export TRUSTED_HOSTS={operator['TRUSTED_HOSTS']}\n" in TEXT
     assert f"FOREIGN_TOKEN_ADMIN_CLIENT_ID={name} FOREIGN_TOKEN_ADMIN_CLIENT_SECRET={secret}\n" in TEXT
-    assert f"-d client_id={client['clientId']} -d client_secret={client['secret']} " in TEXT
+    assert f"\nSECRET={client['secret']}\n" in TEXT
+    assert f'-d client_id={client["clientId"]} -d "client_secret=$SECRET" ' in TEXT
     assert f"-d username={person['username']} -d password={person['credentials'][0]['value']} " in TEXT
 
 

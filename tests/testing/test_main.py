@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-import shlex
+import base64
+import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import parse_qsl
 
 import pytest
 from click.testing import CliRunner
@@ -14,8 +16,11 @@ from urllib3 import PoolManager
 
 from flask_foreign_token.testing import Issuer
 from flask_foreign_token.testing.__main__ import main
+from flask_foreign_token.testing.shell import token_command
 
 from ..heeding import heeding_signals
+
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed; `apt-get install curl`")
 
 
 @contextmanager
@@ -31,28 +36,36 @@ def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]
             running.kill()
 
 
-def fields(curl: str) -> tuple[dict[str, str], str]:
-    """The form that a curl line posts, and where to."""
-    program, *options, url = shlex.split(curl)
-    assert program == "curl"
-    assert set(options[::2]) == {"-d"}
-    return dict(pair for option in options[1::2] for pair in parse_qsl(option)), url
+def typed(line: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_a_process_serves_what_it_prints(http: PoolManager) -> None:
     with process("--issuer", "http://localhost:8180/realms/myrealm") as (_, lines):
         addresses = dict(line.split() for line in lines[:6])
-        form, url = fields(lines[7])
         metadata = http.request("GET", addresses["discovery"]).json()
-        answer = http.request_encode_body("POST", url, fields=form, encode_multipart=False)
 
     assert metadata["issuer"] == addresses["issuer"] == "http://localhost:8180/realms/myrealm"
     assert metadata["jwks_uri"] == addresses["keys"]
-    assert metadata["token_endpoint"] == addresses["token"] == url
+    assert metadata["token_endpoint"] == addresses["token"]
     assert metadata["userinfo_endpoint"] == addresses["userinfo"]
     assert metadata["introspection_endpoint"] == addresses["introspection"]
-    assert answer.status == 200
-    assert answer.json()["access_token"]
+
+
+@needs_curl
+def test_the_line_that_a_process_prints_puts_a_token_into_a_name() -> None:
+    with process() as (_, lines):
+        claims = typed(f'{lines[7]}; echo "$TOKEN"').stdout.split(".")[1]
+
+    assert json.loads(base64.urlsafe_b64decode(claims + "=="))["preferred_username"] == "testuser"
+
+
+@needs_curl
+def test_the_line_shows_what_a_provider_says_instead(issuer: Issuer) -> None:
+    done = typed(token_command(issuer.token_endpoint, {"grant_type": "password", "client_id": "it's nobody"}))
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("{'error': 'invalid_client'")
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
@@ -70,7 +83,15 @@ def test_a_port_that_is_taken_is_named(issuer: Issuer) -> None:
     result = CliRunner().invoke(main, ["--port", port])
 
     assert result.exit_code == 1
-    assert f"port {port} cannot be had" in result.output
+    assert re.search(rf"port {port} cannot be had: .+; choose another with --port$", result.output.strip())
+
+
+def test_where_the_issuer_is_named_it_goes_with_another_port(issuer: Issuer) -> None:
+    port = issuer.url.split(":")[2].partition("/")[0]
+
+    result = CliRunner().invoke(main, ["--port", port, "--issuer", issuer.url])
+
+    assert result.output.strip().endswith("; choose another with --port, and the same in --issuer")
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http"])
