@@ -27,6 +27,9 @@ except ImportError:  # pragma: no cover - the wheels all have it
 MAX_NODES: Final = 100_000
 """Keys and values of the largest YAML document; JSON has no such limit, since it is read ten times faster."""
 
+MAX_WRITTEN_DEPTH: Final = strict_json.MAX_DEPTH + 4
+"""Levels of what is written: an answer has some of its own around a resource as deep as can be read."""
+
 _TAG: Final = "tag:yaml.org,2002:"
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -87,9 +90,9 @@ def read_yaml_all(raw: bytes) -> list[object]:
 
 
 def write_yaml(value: object) -> str:
-    """`value` as :func:`read_yaml` reads it back: in block style, members in their order.
+    """`value` as :func:`read_yaml` reads it back, where that is no more than 64 levels: in block style, in order.
 
-    :param value: what JSON can hold, at most 64 levels deep.
+    :param value: what JSON can hold, at most :data:`MAX_WRITTEN_DEPTH` levels deep.
     :raises ValueError: it is something else.
     """
     return yaml.dump(
@@ -275,7 +278,7 @@ for _pattern, _first in ((_INTEGER, "-+0123456789"), (_FLOAT, "-+.0123456789"), 
     _CoreDumper.add_implicit_resolver(_TAG + "not-text", re.compile(f"(?:{_pattern.pattern})\\Z"), list(_first))
 
 
-def _plain(value: object, depth: int = strict_json.MAX_DEPTH) -> object:
+def _plain(value: object, depth: int = MAX_WRITTEN_DEPTH) -> object:
     """`value` made of nothing but what JSON has: what is kept may be read-only, of types of its own."""
     match value:
         case None | bool() | int():

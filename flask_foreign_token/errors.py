@@ -75,6 +75,21 @@ class Rejected(Exception):
         )
 
 
+class NotStored(Rejected):
+    """A resource that is to be changed or deleted is not stored."""
+
+
+class Conflict(Exception):
+    """A resource is not in the state that somebody expected: others changed it, deleted it or made it.
+
+    :param key: of the resource, type and id.
+    """
+
+    def __init__(self, key: tuple[str, str]) -> None:
+        super().__init__(f"{'/'.join(key)}: is not in the state that was expected; read it again")
+        self.key = key
+
+
 class Refusal(HTTPException):
     """A request that is turned away.
 

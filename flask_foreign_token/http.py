@@ -15,7 +15,7 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,8 @@ from urllib.parse import urlencode
 
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, ProtocolError
+from urllib3.exceptions import HeaderParsingError, HTTPError, ProtocolError
+from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from urllib3.util.response import assert_header_parsing
 
 from . import strict_json
@@ -50,6 +51,19 @@ _HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*", re.ASCII)
 _JSON_TYPE = re.compile(r"application/(?:[!#$&^_.+0-9a-z-]+\+)?json[ \t]*(?:;|\Z)", re.ASCII | re.IGNORECASE)
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?", re.ASCII)
 _OWN_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "flask-foreign-token"}
+
+# The first that fits.
+_REASONS: Sequence[tuple[type[BaseException] | tuple[type[BaseException], ...], str]] = (
+    (socket.gaierror, "no host of that name is known here"),
+    (ConnectionRefusedError, "the connection is refused"),
+    ((TimeoutError, Urllib3TimeoutError), "no answer in time"),
+    (ssl.SSLCertVerificationError, "its certificate is not trusted"),
+    (ssl.SSLError, "no TLS can be agreed upon"),
+    (ConnectionError, "the connection was closed before an answer came"),
+    (http.client.IncompleteRead, "an answer that ends too early"),
+    ((http.client.HTTPException, HeaderParsingError), "an answer that is not HTTP"),
+    (OSError, "no way leads there"),
+)
 
 log = logging.getLogger(__name__)
 
@@ -365,7 +379,10 @@ def _unavailable(place: str, reason: str) -> ProviderUnavailable:
 
 
 def _reason(error: HTTPError) -> str:
-    return str(error) if isinstance(error, _Unusable) else type(_cause(error)).__name__
+    if isinstance(error, _Unusable):
+        return str(error)
+    cause = _cause(error)
+    return next((words for kind, words in _REASONS if isinstance(cause, kind)), type(cause).__name__)
 
 
 def _cause(error: HTTPError) -> BaseException:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -11,6 +9,7 @@ from urllib.parse import urlsplit
 
 from .documents import write_yaml
 from .errors import Issue, Rejected
+from .introspection.addresses import at_backchannel
 from .introspection.discovery import ServerMetadata
 from .introspection.keys import ALGORITHMS, spellings
 from .printable import in_ascii
@@ -27,6 +26,10 @@ _ENDPOINTS: Mapping[str, str] = MappingProxyType(
 )
 """The attributes of an IdentityProvider, and the members of the document that they come from."""
 _FOR_BROWSERS = "authorize_endpoint"
+_ADDRESSES = frozenset({"issuer", "jwks_uri", *_ENDPOINTS})
+_OPERATORS_OWN = frozenset({"title", "system", "scopes", "subject_claim"})
+"""What a registration proposes, and an operator may have put otherwise."""
+_KEYS = frozenset({"secret", "keys"})
 _VERIFIABLE = {n for name, spec in ALGORITHMS.items() if spec.key_type != "oct" for n in spellings(name)}
 _ENTRA_HOSTS = (
     "login.microsoftonline.com",
@@ -106,6 +109,26 @@ def resources_of(registration: Registration, metadata: ServerMetadata) -> list[d
     ]
 
 
+def updated(
+    stored: Mapping[str, object], registered: Mapping[str, object], registration: Registration
+) -> dict[str, object]:
+    """`stored` brought up to what a provider publishes now, with all else in it left as it is.
+
+    What it is brought up to: issuer, endpoints and keys; audience, clients and system where `registration` names them.
+
+    :param stored: a body of the same type, as :class:`~.registry.catalog.Shown` has it, without ``meta``.
+    :param registered: one of :func:`resources_of`.
+    """
+    if registered["resourceType"] == "TokenIntrospector":
+        jwt = _extended(_mapping(registered.get("jwt")), _mapping(stored.get("jwt")), without=_KEYS)
+        return {**_extended(registered, stored), "jwt": jwt}
+    own = (_OPERATORS_OWN if registration.system is None else _OPERATORS_OWN - {"system"}) & set(stored)
+    if stored.get("userinfo-source") == "id-token":
+        own |= {"userinfo-source"}
+    proposed = {name: stored[name] if name in own else value for name, value in registered.items()}
+    return _extended(proposed, stored, without=_ADDRESSES)
+
+
 def users_policy(id_: str, issuer: str) -> dict[str, object]:
     """A policy that lets in whoever brings a token of `issuer`.
 
@@ -128,41 +151,21 @@ def policy_command(program: str, id_: str, issuer: str) -> list[str]:
     return [f"{program} apply - <<'EOF'", *text.splitlines(), "EOF"]
 
 
-def policy_line(program: str, id_: str, issuer: str) -> str:
-    """As :func:`policy_command`, on one line that may be indented.
-
-    :param program: how the command line is called.
-    """
-    return f"printf %s {shlex.quote(json.dumps(users_policy(id_, issuer)))} | {program} apply -"
-
-
-def at_backchannel(address: str, issuer: str, backchannel: str | None) -> str:
-    """Where `address`, an endpoint of `issuer`, is to be called.
-
-    :param backchannel: the address at which the issuer is reached from here.
-    """
-    if backchannel is None:
-        return address
-    public, private = issuer.rstrip("/"), backchannel.rstrip("/")
-    if address == public or address.startswith(f"{public}/"):
-        return private + address.removeprefix(public)
-    # Endpoints beside the issuer's path rather than below it.
-    public_origin = origin_of(public)
-    if urlsplit(public).path == urlsplit(private).path and address.startswith(f"{public_origin}/"):
-        return origin_of(private) + address.removeprefix(public_origin)
-    return address
-
-
-def origin_of(address: str) -> str:
-    """Scheme, host and port of `address`, as they are written there."""
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
 def offers_nothing_verifiable(metadata: ServerMetadata) -> bool:
     """Whether the provider says what it signs with, and none of that can be verified here."""
     offered = metadata.texts("id_token_signing_alg_values_supported")
     return bool(offered) and _VERIFIABLE.isdisjoint(offered or ())
+
+
+def _extended(
+    body: Mapping[str, object], more: Mapping[str, object], without: frozenset[str] = frozenset()
+) -> dict[str, object]:
+    """`body` with what only `more` has."""
+    return {**body, **{name: value for name, value in more.items() if name not in body and name not in without}}
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _provider(registration: Registration, metadata: ServerMetadata) -> dict[str, object]:

@@ -65,10 +65,10 @@ def test_who_is_made_inactive_is_refused_everywhere_with_the_next_request(worker
     key = user_of(workers[0], token)
     assert statuses(workers, token) == [200, 200]
 
-    accounts(workers[0]).set_active(key, False)
+    accounts(workers[0]).set_active([key], False)
     assert statuses(workers, token) == [401, 401]
 
-    accounts(workers[1]).set_active(key, True)
+    accounts(workers[1]).set_active([key], True)
     assert statuses(workers, token) == [200, 200]
 
 
@@ -145,7 +145,7 @@ def test_users_on_a_bind_of_their_own_are_noticed_too(bare_app: MakeApp, token: 
         app, db = bare_app(SQLALCHEMY_DATABASE_URI=uri, **config), SQLAlchemy()
         members = {
             "__bind_key__": "people",
-            "id": db.Column(db.Integer, primary_key=True),
+            "id": db.Column(db.Integer, primary_key=True, autoincrement=False),
             "is_active": db.Column(db.Boolean, default=True),
         }
         person = type("Person", (db.Model,), members)
@@ -160,7 +160,7 @@ def test_users_on_a_bind_of_their_own_are_noticed_too(bare_app: MakeApp, token: 
     accounts(workers[0]).put("7", {"identifier": ANN})
     assert [user_of(app, token) for app in workers] == ["7", "7"]
 
-    accounts(workers[0]).set_active("7", False)
+    accounts(workers[0]).set_active(["7"], False)
 
     assert statuses(workers, token) == [401, 401]
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -194,11 +195,13 @@ def test_what_json_cannot_hold_is_not_written(write: object, value: object) -> N
         write(value)  # type: ignore[operator]
 
 
-def test_nothing_is_written_that_would_not_be_read_back_for_its_depth() -> None:
+@pytest.mark.parametrize("write", [write_yaml, write_json])
+def test_what_can_be_read_can_be_written_with_an_answer_around_it(write: Callable[[object], str]) -> None:
     value: object = "a"
     for _ in range(MAX_DEPTH):
         value = [value]
 
-    assert read_yaml(write_yaml(value).encode()) == value
+    assert read_yaml(write(value).encode()) == value
+    assert write([[[[value]]]])
     with pytest.raises(ValueError, match="deep"):
-        write_yaml([value])
+        write([[[[[value]]]]])

@@ -10,12 +10,12 @@ from flask_foreign_token.errors import Rejected
 from flask_foreign_token.introspection.discovery import ServerMetadata
 from flask_foreign_token.registration import (
     Registration,
-    at_backchannel,
     offers_nothing_verifiable,
     policy_command,
     policy_line,
     product_of,
     resources_of,
+    updated,
     users_policy,
 )
 from flask_foreign_token.strict_json import loads
@@ -96,25 +96,6 @@ def test_endpoints_that_are_at_the_backchannel_already_stay() -> None:
     assert introspector["jwks_uri"] == f"{backchannel}/certs"
 
 
-@pytest.mark.parametrize(
-    ("address", "moved"),
-    [
-        ("https://id.example/clinic/certs", "http://idp:80/clinic/certs"),
-        ("https://id.example/other/certs", "http://idp:80/other/certs"),
-        ("https://id.example.evil.example/clinic/certs", "https://id.example.evil.example/clinic/certs"),
-        ("https://cdn.example/clinic/certs", "https://cdn.example/clinic/certs"),
-    ],
-)
-def test_what_is_at_the_issuers_own_address_is_called_at_the_backchannel(address: str, moved: str) -> None:
-    assert at_backchannel(address, "https://id.example/clinic", "http://idp:80/clinic") == moved
-
-
-def test_endpoints_beside_the_issuer_stay_where_the_backchannel_has_another_path() -> None:
-    address = "https://id.example/other/certs"
-
-    assert at_backchannel(address, "https://id.example/clinic", "http://idp:80/auth/clinic") == address
-
-
 def test_a_system_and_several_audiences_and_clients_are_taken_over() -> None:
     provider, introspector = provider_and_introspector(
         published(), system="urn:clinic", audiences=["a", "b"], client_ids=["c", "d"]
@@ -187,3 +168,80 @@ def test_both_forms_of_the_command_for_a_policy_carry_it_through_a_shell(issuer:
 
     assert read_yaml(lines.stdout) == policy
     assert loads(line.stdout) == policy
+
+
+# ---- what is stored already
+
+
+def test_what_is_stored_is_brought_up_to_what_is_published_and_keeps_the_rest() -> None:
+    provider, introspector = provider_and_introspector(published(), audiences=["b"])
+    own = {
+        "active": False,
+        "title": "The clinic's own",
+        "system": "urn:clinic",
+        "scopes": ["openid", "roles"],
+        "client": {"id": "app", "secret": "********"},
+        "toScim": {"email": ["email"]},
+        "create_user": False,
+        "subject_claim": "oid",
+    }
+    gone = {
+        "issuer": "https://old.example",
+        "jwks_uri": "https://old.example/c",
+        "revocation_endpoint": "https://x.y/r",
+    }
+    stored_introspector = {
+        **introspector,
+        "cache_ttl": 60,
+        "jwt": {"iss": "https://old.example", "aud": "a", "client_id": "c", "leeway": 5, "secret": "********"},
+    }
+
+    found = updated({**provider, **gone, **own}, provider, Registration("clinic", ISSUER))
+    found_introspector = updated(stored_introspector, introspector, Registration("clinic", ISSUER))
+
+    assert found == {**provider, **own}
+    assert found_introspector == {
+        **introspector,
+        "cache_ttl": 60,
+        "jwt": {"iss": ISSUER, "aud": "b", "client_id": "c", "leeway": 5},
+    }
+
+
+def test_a_system_that_is_named_takes_the_place_of_the_stored_one() -> None:
+    provider, _ = provider_and_introspector(published(), system="urn:new")
+
+    found = updated({**provider, "system": "urn:old"}, provider, Registration("clinic", ISSUER, system="urn:new"))
+
+    assert found["system"] == "urn:new"
+
+
+def test_an_audience_that_is_not_named_stays() -> None:
+    _, introspector = provider_and_introspector(published())
+
+    found = updated({**introspector, "jwt": {"iss": ISSUER, "aud": "a"}}, introspector, Registration("clinic", ISSUER))
+
+    assert found["jwt"] == {"iss": ISSUER, "aud": "a"}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "before", "after"),
+    [
+        ("https://id.example/u", "id-token", "id-token"),
+        ("https://id.example/u", "userinfo-endpoint", "userinfo-endpoint"),
+        (None, "userinfo-endpoint", "id-token"),
+    ],
+)
+def test_userinfo_is_not_asked_where_that_was_not_meant_or_is_not_possible(
+    endpoint: str | None, before: str, after: str
+) -> None:
+    provider, _ = provider_and_introspector(published(userinfo_endpoint=endpoint))
+
+    found = updated({**provider, "userinfo-source": before}, provider, Registration("clinic", ISSUER))
+
+    assert found["userinfo-source"] == after
+
+
+def test_a_stored_body_that_is_wrong_is_brought_up_too() -> None:
+    _, introspector = provider_and_introspector(published(), audiences=["a"])
+
+    assert updated({**introspector, "jwt": ["iss"]}, introspector, Registration("clinic", ISSUER)) == introspector

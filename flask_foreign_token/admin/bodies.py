@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from flask import Request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from ..documents import read_json, read_yaml
 from ..errors import Rejected
-from .refusals import TooLarge, UnknownMediaType
+from .refusals import Incomplete, TooLarge, UnknownMediaType
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes of the largest body."""
@@ -25,6 +25,7 @@ def resource_in(request: Request, type_: str, id_: str | None) -> dict[str, obje
     :param id_: none: the path has none, and the resource need not have one.
     :raises UnknownMediaType: it is neither JSON nor YAML in UTF-8. Without ``Content-Type`` it is YAML.
     :raises TooLarge: it is over 1 MiB, or over the limit of the app; no more than one byte beyond is read.
+    :raises Incomplete: the connection broke before all of it was there.
     :raises Rejected: it is no object, or not the one that the path names.
     """
     read = _reader(request)
@@ -68,6 +69,11 @@ def _bytes(request: Request) -> bytes:
         raw = request.get_data()
     except RequestEntityTooLarge:
         raise TooLarge from None
+    except (ClientDisconnected, OSError):
+        raise Incomplete from None
     if len(raw) > most:
         raise TooLarge
+    # A server that marks the end of its input itself (wsgi.input_terminated) does not say that it came too early.
+    if request.content_length not in (None, len(raw)):
+        raise Incomplete
     return raw

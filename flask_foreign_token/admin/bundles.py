@@ -9,6 +9,7 @@ from flask import url_for
 from werkzeug.datastructures import MultiDict
 
 from ..errors import Issue, Rejected
+from ..users.accounts import read_identifier
 from .collections import Filter, Identifier, Item
 
 MAX_COUNT: Final = 1000
@@ -31,11 +32,12 @@ def read_filter(parameters: MultiDict[str, str], *, identifiers: bool) -> Filter
     ]
     count = _whole(parameters, "_count", 0, MAX_COUNT, DEFAULT_COUNT, issues)
     page = _whole(parameters, "_page", 1, _MAX_PAGE, 1, issues)
+    identifier = _identifier(parameters.get("identifier"), issues)
     if issues:
         raise Rejected(issues)
     return Filter(
         id=parameters.get("_id"),
-        identifier=_identifier(parameters.get("identifier")),
+        identifier=identifier,
         offset=(page - 1) * count,
         limit=count,
     )
@@ -89,9 +91,11 @@ def _whole(parameters: MultiDict[str, str], name: str, least: int, most: int, de
     return default
 
 
-def _identifier(text: str | None) -> Identifier | None:
-    """``system|value`` or ``value``; a value can have a bar in it where the system is there."""
+def _identifier(text: str | None, issues: list[Issue]) -> Identifier | None:
     if text is None:
         return None
-    system, bar, value = text.partition("|")
-    return (system, value) if bar else (None, text)
+    try:
+        return read_identifier(text)
+    except ValueError as reason:
+        issues.append(Issue("", "identifier", str(reason)))
+        return None

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ..errors import Issue, RegistryUnavailable, Rejected
-from ..registry.edits import Edit, Outcome
+from ..errors import Conflict, Issue, RegistryUnavailable, Rejected
+from ..registry.edits import ABSENT, Edit, Outcome
 from ..registry.resources import identify
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class Collection(Protocol):
     def get(self, id_: str) -> Item | None:
         """The resource, if there is one."""
 
-    def create(self, body: Mapping[str, object]) -> Item:
-        """Store a resource that was not there; under an id of its own where the body has none.
+    def create(self, body: Mapping[str, object]) -> Item | None:
+        """Store a resource that was not there, under an id of its own where the body has none; none: as for `put`.
 
         :raises Rejected: names every fault; one is that the id is taken.
         """
@@ -67,9 +67,9 @@ class Collection(Protocol):
     def put(self, id_: str, body: Mapping[str, object], expected: str | None) -> tuple[Outcome, Item | None]:
         """Store a resource, and say what became of it; none: others have deleted it since.
 
-        :param expected: the version that is to be replaced; ``"*"``: any; none: whatever is there, if anything.
+        :param expected: see :class:`~..registry.edits.Edit`; none: whatever is there, if anything.
         :raises Rejected: names every fault.
-        :raises Conflict: it is not in that version.
+        :raises Conflict: it is not as expected.
         """
 
     def delete(self, id_: str, expected: str | None) -> None:
@@ -77,7 +77,7 @@ class Collection(Protocol):
 
         :raises NotStored: it is not there.
         :raises Rejected: others refer to it.
-        :raises Conflict: it is not in that version.
+        :raises Conflict: it is not as expected.
         """
 
 
@@ -101,12 +101,10 @@ class RegistryCollection:
             shown = self._catalog.get((self._type, id_))
         return None if shown is None else Item(id_, shown.body, shown.version)
 
-    def create(self, body: Mapping[str, object]) -> Item:
+    def create(self, body: Mapping[str, object]) -> Item | None:
         id_ = body.get("id", str(uuid.uuid4()))
-        if isinstance(id_, str) and self.get(id_) is not None:
-            raise _taken(f"{self._type}/{id_}")
-        _, item = self.put(str(id_), {**body, "id": id_}, None)
-        return item or Item(str(id_), body, "")
+        with _taken_in_conflict():
+            return self.put(str(id_), {**body, "id": id_}, ABSENT)[1]
 
     def put(self, id_: str, body: Mapping[str, object], expected: str | None) -> tuple[Outcome, Item | None]:
         key = identify(body)
@@ -139,10 +137,10 @@ class UserCollection:
 
     def create(self, body: Mapping[str, object]) -> Item:
         id_ = body.get("id")
-        if isinstance(id_, str) and self._accounts.get(id_) is not None:
-            raise _taken(f"User/{id_}")
-        _, user = self._accounts.put(id_ if isinstance(id_, str) else None, body)
-        return _item_of(user)
+        if not isinstance(id_, str):
+            return _item_of(self._accounts.put(None, body)[1])
+        with _taken_in_conflict():
+            return _item_of(self._accounts.put(id_, body, expected=ABSENT)[1])
 
     def put(self, id_: str, body: Mapping[str, object], expected: str | None) -> tuple[Outcome, Item | None]:
         outcome, user = self._accounts.put(id_, body, expected=expected)
@@ -165,8 +163,13 @@ def _versions(key: Key, expected: str | None) -> dict[Key, str]:
     return {} if expected is None else {key: expected}
 
 
-def _taken(name: str) -> Rejected:
-    return Rejected([Issue(name, "id", "is taken; PUT changes what is there")])
+@contextmanager
+def _taken_in_conflict() -> Iterator[None]:
+    """A block that wants to find nothing under an id."""
+    try:
+        yield
+    except Conflict as conflict:
+        raise Rejected([Issue("/".join(conflict.key), "id", "is taken; PUT changes what is there")]) from None
 
 
 def _item_of(user: ShownUser) -> Item:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import (
+    BadRequest,
     Forbidden,
     MethodNotAllowed,
     NotAcceptable,
@@ -50,10 +51,9 @@ class TooManyAttempts(Refusal, TooManyRequests):
 
     error = "too_many_requests"
     challenged = False
-    text = "too many wrong passwords came from this address"
 
     def __init__(self, wait: int) -> None:
-        super().__init__()
+        super().__init__(f"too many wrong passwords came from this address; none is looked at for {wait} seconds")
         self.wait = wait
 
     def further_headers(self) -> list[tuple[str, str]]:
@@ -95,6 +95,14 @@ class Changed(Refusal, PreconditionFailed):
     text = "the resource is not in the state that If-Match or If-None-Match asks for"
 
 
+class Incomplete(Refusal, BadRequest):
+    """The body ended before it was all there, so that what came may say something else than what was meant."""
+
+    error = "incomplete_body"
+    challenged = False
+    text = "the body ended early: it is not as long as Content-Length says, or its last chunk did not come"
+
+
 class TooLarge(Refusal, RequestEntityTooLarge):
     """The body is longer than any resource."""
 
@@ -111,10 +119,14 @@ class UnknownMediaType(Refusal, UnsupportedMediaType):
     text = "send Content-Type: text/yaml or application/json, in UTF-8"
 
 
+MAX_ISSUES = 100
+"""Faults that an answer names."""
+
+
 class Unprocessable(Refusal, UnprocessableEntity):
     """What was sent cannot be used.
 
-    :param issues: every fault found.
+    :param issues: every fault found; the answer names the first :data:`MAX_ISSUES`.
     :param addressed: the resource that the request is about, ``"AccessPolicy/readers"``; issues name others only.
     """
 
@@ -122,8 +134,9 @@ class Unprocessable(Refusal, UnprocessableEntity):
     challenged = False
 
     def __init__(self, issues: Sequence[Issue], addressed: str = "") -> None:
-        super().__init__("nothing was changed: " + "; ".join(map(str, issues)))
-        self.issues = tuple(issues)
+        self.issues = tuple(issues[:MAX_ISSUES])
+        more = [f"and {len(issues) - MAX_ISSUES} more"] if len(issues) > MAX_ISSUES else []
+        super().__init__("nothing was changed: " + "; ".join([*map(str, self.issues), *more]))
         self.addressed = addressed
 
     def get_body(self, environ: WSGIEnvironment | None = None, scope: dict[str, Any] | None = None) -> str:

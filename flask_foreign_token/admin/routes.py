@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from flask import Blueprint, Response, request, url_for
 
-from ..errors import Rejected
-from ..registry.edits import Conflict, NotStored
+from ..errors import Conflict, NotStored, Rejected
+from ..registry.edits import ABSENT, ANY
 from .answers import answer, media_type_for, without_body
 from .bodies import resource_in
 from .bundles import bundle, read_filter
@@ -74,6 +74,8 @@ class _Views:
         media_type = media_type_for(request)
         with self._refusing():
             item = self._collection.create(resource_in(request, self._type, None))
+        if item is None:
+            raise Absent
         response = answer(item.body, media_type, status=201, version=item.version)
         response.headers["Location"] = self._location(item.id)
         return response
@@ -115,20 +117,27 @@ class _Views:
         return RegistryCollection(runtime.catalog, self._type)
 
     def _expected(self, id_: str) -> str | None:
-        """The version that the request wants to find (:rfc:`9110#section-13.1`); none: it does not care.
+        """What the request wants to find (:rfc:`9110#section-13.1`), for the write to compare; none: it does not care.
 
-        :raises Changed: there is another one, or none.
+        Of several versions it is the one that is there now: should it change before it is compared, that is a conflict.
+
+        :raises Changed: something else is there, or nothing.
         """
-        if "If-Match" not in request.headers and "If-None-Match" not in request.headers:
+        matching, other = "If-Match" in request.headers, "If-None-Match" in request.headers
+        if not matching and not other:
             return None
+        if not matching and request.if_none_match.star_tag:
+            return ABSENT
         item = self._collection.get(id_)
-        if item is not None and request.if_none_match.contains_weak(item.version):
+        if item is None:
+            if matching:
+                raise Changed
+            return ABSENT
+        if request.if_none_match.contains_weak(item.version):
             raise Changed
-        if "If-Match" not in request.headers:
-            return None
-        if item is None or not request.if_match.contains_weak(item.version):
+        if matching and not request.if_match.contains_weak(item.version):
             raise Changed
-        return "*" if request.if_match.star_tag else item.version
+        return ANY if request.if_match.star_tag and not other else item.version
 
     def _refuse_read_only(self) -> None:
         if self._type != USER and self._application.registry_file is not None:

@@ -13,22 +13,23 @@ from flask.cli import with_appcontext
 from ..diagnosis.examination import examine
 from ..diagnosis.findings import Finding, Mark
 from ..diagnosis.grants import SCOPE, Login
-from ..diagnosis.trust import provider_ids
+from ..diagnosis.trust import add_command, provider_ids
 from ..errors import DatabaseUnavailable, RegistryUnavailable, Rejected
 from ..registry.snapshot import RegistrySnapshot
 from ..runtime import Runtime
 from .current import application, program
 from .failures import Failure, reasons
-from .output import json_option, print_json, print_lines
+from .output import json_option, print_json, print_lines, wrapped
 from .quiet import quiet
 
 _COLOURS: dict[Mark, str] = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
 _REGISTRY = "registry"
 _WIDTH = 28
-_INDENT = " " * (2 + 8 + 1)
+_INDENT = 2 + 8 + 1
+_REMEDY = " " * _INDENT + "> "
 
 
-@click.command("doctor")
+@click.command("doctor", short_help="Find out why tokens are not taken.")
 @click.argument("id_", metavar="[ID]", required=False)
 @click.option("--client-id", metavar="C", help="Whom to ask for tokens as; by default the provider's stored client.")
 @click.option(
@@ -91,7 +92,7 @@ class _Report:
         self._as_json = as_json
         self._entries: list[dict[str, object]] = []
         self._counts: Counter[Mark] = Counter()
-        self._given: set[tuple[str, ...]] = set()
+        self._given: set[tuple[tuple[str, ...], ...]] = set()
 
     def section(self, provider_id: str | None, findings: Iterable[Finding]) -> None:
         """Findings about a provider; none: about all."""
@@ -114,23 +115,29 @@ class _Report:
             click.get_current_context().exit(Failure.exit_code)
 
     def _print(self, finding: Finding) -> None:
-        mark = click.style(f"{finding.mark:<8}", fg=_COLOURS[finding.mark])
-        click.echo(f"  {mark} ", nl=False)
-        print_lines([f"{finding.check:<{_WIDTH}} {finding.found}"])
-        if finding.remedy in self._given:
-            print_lines([f"{_INDENT}(the remedy is the one above)"])
+        first, *rest = wrapped(f"  {finding.mark:<8} {finding.check:<{_WIDTH}} {finding.found}", _INDENT)
+        click.secho(first[:_INDENT], fg=_COLOURS[finding.mark], nl=False)
+        print_lines([first[_INDENT:], *rest])
+        remedy = (finding.remedy, finding.command)
+        if not any(remedy):
             return
-        print_lines([f"{_INDENT}{line}" for line in finding.remedy])
-        if finding.remedy:
-            self._given.add(finding.remedy)
+        if remedy in self._given:
+            print_lines([f"{_REMEDY}(the remedy is the one above)"])
+            return
+        self._given.add(remedy)
+        for line in finding.remedy:
+            print_lines(wrapped(f"{_REMEDY}{line}", len(_REMEDY)))
+        if finding.command:
+            # Without an indent, which the end of a here-document must not have.
+            print_lines(["", *finding.command, ""])
 
 
 def _examine_all(
     runtime: Runtime, snapshot: RegistrySnapshot, provider_ids: Sequence[str], login: Login, report: _Report
 ) -> None:
     if not provider_ids:
-        remedy = f"{program()} provider add ID --issuer URL --audience AUDIENCE"
-        report.section(None, [Finding(_REGISTRY, "failed", "no IdentityProvider is stored", (remedy,))])
+        command = (add_command(program(), "ID"),)
+        report.section(None, [Finding(_REGISTRY, "failed", "no IdentityProvider is stored", command=command)])
     if len(provider_ids) > 1:
         if login.is_given:
             raise click.UsageError(f"one provider must be named for a login: {', '.join(provider_ids)}")

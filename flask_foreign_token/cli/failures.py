@@ -9,9 +9,8 @@ import click
 from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
-from ..errors import ConfigError, Refusal, Rejected
+from ..errors import ConfigError, Conflict, Refusal, Rejected
 from ..printable import printable
-from ..registry.edits import Conflict
 
 NOTHING_CHANGED = "nothing was changed."
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from typing import Any
@@ -53,6 +54,25 @@ def print_lines(lines: Sequence[str]) -> None:
     """`lines`, made printable."""
     for line in lines:
         _echo(printable(line))
+
+
+def wrapped(line: str, indent: int) -> list[str]:
+    """`line` made printable, and broken between words where a terminal is narrower.
+
+    :param indent: columns that are left free before whatever follows the first line.
+    """
+    text = printable(line)
+    if not sys.stdout.isatty():
+        return [text]
+    # An address that does not fit stays whole, for whoever copies it.
+    broken = textwrap.wrap(
+        text,
+        shutil.get_terminal_size().columns,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return broken or [""]
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -9,9 +10,9 @@ from dataclasses import replace
 import click
 from flask.cli import AppGroup
 
-from ..diagnosis.admission import could_let_in
-from ..diagnosis.remedies import UNREACHABLE, explained
-from ..errors import ProviderUnavailable, Rejected
+from ..diagnosis.admission import admissions
+from ..diagnosis.remedies import for_outage, reason_of
+from ..errors import Conflict, ProviderUnavailable, Rejected
 from ..introspection.discovery import IssuerMismatch, NoMetadata, ServerMetadata, discover
 from ..registration import (
     Registration,
@@ -19,14 +20,17 @@ from ..registration import (
     policy_command,
     product_of,
     resources_of,
+    updated,
     users_policy,
 )
-from ..registry.edits import Edit, Outcome
+from ..registry.catalog import Shown
+from ..registry.edits import ABSENT, Edit, Outcome
 from ..registry.resources import Key
-from .columns import without_meta
+from ..registry.schemas import ID, NO_ID
+from .columns import at, without_meta
 from .current import application, catalog, program
 from .failures import Failure, reasons
-from .output import json_option, outcome_of, print_json, print_lines, print_note
+from .output import json_option, outcome_of, print_json, print_lines, print_note, wrapped
 from .quiet import quiet
 
 NOTHING_STORED = "nothing was stored."
@@ -34,11 +38,14 @@ NOTHING_STORED = "nothing was stored."
 _NAMED = ("resourceType", "id")
 # What stands in the line above the attributes.
 _WIDTH = len("identity_provider.reference")
+_INDENT = 4
+_ANSWERS = "the host answers, so see that the path is right: in Keycloak, /realms/NAME"
+_PRINTABLE = (str.isprintable, "must hold printable characters only")
 
 provider = AppGroup("provider", help="Register identity providers.")
 
 
-@provider.command("add")
+@provider.command("add", short_help="Register a provider by its issuer.")
 @click.argument("id_", metavar="ID")
 @click.option("--issuer", metavar="URL", required=True, help="What the iss of its tokens is, character by character.")
 @click.option("--backchannel", metavar="URL", help="Where the issuer is reached from here, if not at its own address.")
@@ -51,7 +58,7 @@ provider = AppGroup("provider", help="Register identity providers.")
     help="Whom tokens must have been issued to, for providers whose tokens have no aud; any of several.",
 )
 @click.option("--system", metavar="S", help="The identifier system of its users; ID by default.")
-@click.option("--replace", "overwrites", is_flag=True, help="Overwrite what is stored under the same ids.")
+@click.option("--replace", "overwrites", is_flag=True, help="Update what is stored under the same ids.")
 @json_option
 def add(
     id_: str,
@@ -69,25 +76,72 @@ def add(
     ID-jwt-introspector. Their endpoints are those of the document; with --backchannel, those at the issuer's own
     address are stored as they are reached there.
 
+    What is stored under the same ids is updated with --replace only: issuer, endpoints and keys, and audience, clients
+    and system where they are named. All else stays, such as client, toScim, title and cache_ttl. The client's secret
+    stays while issuer and endpoints do; where they change, it must be written again.
+
     \b
     Example:
         flask foreign-token provider add keycloak --issuer http://localhost:8180/realms/myrealm --audience account
     """
     registration = Registration(id_, issuer, backchannel, system, audiences, client_ids)
+    _refuse_untypable(registration)
+    _refuse_known(registration)
     default_audience = application().settings.resource
     metadata = _discovered(registration, overwrites)
-    if not audiences and not client_ids and default_audience is None:
+    stored = {_key_of(body): catalog().get(_key_of(body)) for body in resources_of(registration, metadata)}
+    bodies = [_updated(stored, body, registration) for body in resources_of(registration, metadata)]
+    if default_audience is None and not any(map(_names_audience, bodies)):
         raise _no_audience(registration, metadata, overwrites)
-    bodies = resources_of(registration, metadata)
-    outcomes = _stored(bodies, overwrites)
+    if not overwrites:
+        _refuse_differing(stored, bodies)
+    outcomes = _outcomes(edit_of(bodies, stored))
     policies = [shown.body for shown in catalog().list("AccessPolicy")]
-    lacks_policy = not could_let_in(policies, issuer)
+    lacks_policy = not admissions(policies, issuer)
     if as_json:
         _print_json(registration, outcomes, lacks_policy)
     else:
-        print_lines([*_registered(bodies, outcomes, default_audience), *_lacking(registration, lacks_policy)])
+        for line in _registered(bodies, outcomes, default_audience):
+            print_lines(wrapped(line, _INDENT))
+        print_lines([*_lacking(registration, lacks_policy)])
     if offers_nothing_verifiable(metadata):
         print_note("the provider names the algorithms that it signs with, and none of them can be verified here")
+
+
+def _refuse_untypable(registration: Registration) -> None:
+    """What could not be stored, or stand in a command that is printed to be typed."""
+    given = {
+        "ID": (_is_id, NO_ID, [registration.id]),
+        "--audience": (*_PRINTABLE, registration.audiences),
+        "--client-id": (*_PRINTABLE, registration.client_ids),
+        "--system": (*_PRINTABLE, [registration.system or ""]),
+    }
+    faults = [
+        f"{name}: {reason}" for name, (is_right, reason, values) in given.items() if not all(map(is_right, values))
+    ]
+    if faults:
+        raise Failure(NOTHING_STORED, *faults)
+
+
+def _refuse_known(registration: Registration) -> None:
+    """An issuer has one provider."""
+    bodies = [shown.body for shown in catalog().list("TokenIntrospector")]
+    known = (_provider_of(body) for body in bodies if at(body, "jwt", "iss") == registration.issuer)
+    other = next((id_ for id_ in known if id_ not in ("", registration.id)), None)
+    if other is not None:
+        command = _command(replace(registration, id=other), overwrites=True)
+        reason = f"IdentityProvider/{other} has this issuer already. To change it, type:"
+        raise Failure(NOTHING_STORED, reason, f"  {command}")
+
+
+def _provider_of(introspector: Mapping[str, object]) -> str:
+    """The id of the IdentityProvider that it is linked to; empty: none."""
+    reference = introspector.get("identity_provider")
+    return str(at(reference, "id") or at(reference, "reference") or "").removeprefix("IdentityProvider/")
+
+
+def _is_id(text: str) -> bool:
+    return re.match(ID, text) is not None
 
 
 def _discovered(registration: Registration, overwrites: bool) -> ServerMetadata:
@@ -95,18 +149,27 @@ def _discovered(registration: Registration, overwrites: bool) -> ServerMetadata:
         with quiet():
             return discover(application().runtime().http, registration.issuer, registration.backchannel)
     except IssuerMismatch as mismatch:
-        called = registration.backchannel or registration.issuer
-        command = _command(replace(registration, issuer=mismatch.named, backchannel=called), overwrites)
-        raise Failure(
-            NOTHING_STORED, *reasons(mismatch), "if that is the provider that you mean, type:", f"  {command}"
-        ) from None
+        raise Failure(NOTHING_STORED, *reasons(mismatch), *_meant(registration, mismatch, overwrites)) from None
     except Rejected as rejected:
         issues = [f"--{issue}" if not issue.resource else str(issue) for issue in rejected.issues]
         raise Failure(NOTHING_STORED, *issues) from None
     except NoMetadata as missing:
-        raise Failure(NOTHING_STORED, "there is no discovery document", *str(missing.hint).split("; ")) from None
+        raise Failure(
+            NOTHING_STORED, "there is no discovery document", *str(missing.hint).split("; "), _ANSWERS
+        ) from None
     except ProviderUnavailable as unavailable:
-        raise Failure(NOTHING_STORED, explained(unavailable), *(f"  {line}" for line in UNREACHABLE)) from None
+        remedy = for_outage(unavailable, registration.backchannel or registration.issuer)
+        raise Failure(NOTHING_STORED, reason_of(unavailable), *(f"  {line}" for line in remedy)) from None
+
+
+def _meant(registration: Registration, mismatch: IssuerMismatch, overwrites: bool) -> list[str]:
+    if not mismatch.named:
+        return []
+    meant = replace(registration, issuer=mismatch.named)
+    if mismatch.named.rstrip("/") != registration.issuer.rstrip("/"):
+        meant = replace(meant, backchannel=registration.backchannel or registration.issuer)
+    command = _command(meant, overwrites)
+    return ["if that is the provider that you mean, type:", f"  {command}"]
 
 
 def _no_audience(registration: Registration, metadata: ServerMetadata, overwrites: bool) -> Failure:
@@ -134,20 +197,44 @@ def _command(registration: Registration, overwrites: bool, more: Sequence[str] =
     return f"{program()} {shlex.join([*words, *more])}"
 
 
-def _stored(bodies: Sequence[Mapping[str, object]], overwrites: bool) -> dict[Key, Outcome]:
-    differing: dict[Key, str] = {}
-    for body in bodies:
-        key = _key_of(body)
-        shown = catalog().get(key)
-        if shown is not None and without_meta(shown.body) != body:
-            differing[key] = shown.version
-    if differing and not overwrites:
-        names = ", ".join(map("/".join, differing))
-        raise Failure(NOTHING_STORED, f"{names}: stored with other content; --replace overwrites it")
+_Stored = Mapping[Key, Shown | None]
+
+
+def edit_of(bodies: Sequence[Mapping[str, object]], stored: _Stored) -> Edit:
+    """Stores `bodies`, as long as nobody has changed what they follow from.
+
+    :param stored: what was there under their keys; none: nothing, and nothing must be there still.
+    """
+    expected = {key: ABSENT if shown is None else shown.version for key, shown in stored.items()}
+    return Edit(upserts=bodies, expected=expected)
+
+
+def _updated(stored: _Stored, body: Mapping[str, object], registration: Registration) -> dict[str, object]:
+    shown = stored[_key_of(body)]
+    return dict(body) if shown is None else updated(without_meta(shown.body), body, registration)
+
+
+def _names_audience(body: Mapping[str, object]) -> bool:
+    return any(at(body, "jwt", name) for name in ("aud", "client_id"))
+
+
+def _refuse_differing(stored: _Stored, bodies: Sequence[Mapping[str, object]]) -> None:
+    present = {key: without_meta(shown.body) for key, shown in stored.items() if shown is not None}
+    differing = ["/".join(_key_of(body)) for body in bodies if present.get(_key_of(body), body) != body]
+    if differing:
+        raise Failure(NOTHING_STORED, f"{', '.join(differing)}: stored with other content; --replace updates it")
+
+
+def _outcomes(edit: Edit) -> dict[Key, Outcome]:
     try:
-        return catalog().apply(Edit(upserts=bodies, expected=differing))
+        return catalog().apply(edit)
+    except Conflict as conflict:
+        reason = "somebody else stored or changed it at the same time; look at it, and repeat this"
+        raise Failure(NOTHING_STORED, f"{'/'.join(conflict.key)}: {reason}") from None
     except Rejected as rejected:
-        raise Failure(NOTHING_STORED, *reasons(rejected)) from None
+        is_secret = any(issue.path == "client.secret" for issue in rejected.issues)
+        advice = ["take the client out, repeat this, and store the client again with its secret."] if is_secret else []
+        raise Failure(NOTHING_STORED, *reasons(rejected), *advice) from None
 
 
 def _key_of(body: Mapping[str, object]) -> Key:

@@ -9,14 +9,14 @@ from difflib import get_close_matches
 import click
 from flask.cli import with_appcontext
 
-from ..errors import DatabaseUnavailable, Rejected
+from ..errors import Issue, Rejected
 from ..printable import shown
 from ..registry.edits import Edit
 from ..registry.fields import MASK, nearest
 from ..registry.resources import Key
 from ..registry.schemas import SCHEMAS
 from .columns import table_of, without_meta
-from .current import application, catalog
+from .current import catalog
 from .failures import NOTHING_CHANGED, Failure, reasons
 from .output import json_option, print_json, print_note, print_outcomes, print_table, print_yaml
 from .reading import Documents
@@ -86,12 +86,14 @@ def list_(type_: str, as_json: bool) -> None:
         flask foreign-token list tokenintrospector --json
     """
     bodies = [found.body for found in catalog().list(type_)]
+    unreadable = catalog().unreadable(type_)
     if as_json:
         print_json(bodies)
     elif bodies:
         print_table(*table_of(type_, bodies))
-    else:
+    elif not unreadable:
         print_note(f"no {type_} is stored")
+    _refuse_incomplete("listed", unreadable)
 
 
 @click.command("get", short_help="Print one resource.")
@@ -108,6 +110,8 @@ def get(type_: str, id_: str, as_json: bool) -> None:
     """
     found = catalog().get((type_, id_))
     if found is None:
+        if unreadable := catalog().unreadable(type_, id_):
+            raise Failure(f"{type_}/{id_}: is stored, but cannot be read:", *map(str, unreadable))
         raise Failure(f"{type_}/{id_}: is not stored{nearest(id_, _ids(type_))}")
     if as_json:
         print_json(found.body)
@@ -162,20 +166,12 @@ def export(as_json: bool) -> None:
         print_yaml(bodies)
     if masked := [_name_of(body) for body in bodies if _is_masked(body)]:
         print_note(f'secrets are masked ("{MASK}") in {", ".join(masked)}')
-    if missing := _unreadable([_name_of(body) for body in bodies]):
-        raise Failure("what is printed is not all, since this cannot be read:", *missing)
+    _refuse_incomplete("printed", stored.unreadable())
 
 
-def _unreadable(names: Sequence[str]) -> list[str]:
-    """What is wrong with the registry and with none of the resources that have these names."""
-    try:
-        application().runtime().registry.load()
-    except Rejected as rejected:
-        return [str(issue) for issue in rejected.issues if not issue.resource.endswith(tuple(names))]
-    except DatabaseUnavailable:
-        # Of a registry in a file all was read without it.
-        return []
-    return []
+def _refuse_incomplete(verb: str, unreadable: Sequence[Issue]) -> None:
+    if unreadable:
+        raise Failure(f"what is {verb} is not all, since this cannot be read:", *map(str, unreadable))
 
 
 def _ids(type_: str) -> list[str]:

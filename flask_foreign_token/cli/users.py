@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import click
 from flask.cli import AppGroup
 
+from ..errors import Rejected
+from ..users.accounts import read_identifier
 from .columns import at, text_of
 from .current import accounts
-from .failures import NOTHING_CHANGED, Failure
+from .failures import NOTHING_CHANGED, Failure, reasons
 from .output import json_option, print_json, print_note, print_outcomes, print_table, print_yaml
 
 if TYPE_CHECKING:
@@ -23,15 +25,10 @@ _HEADINGS = ("id", "identifiers", "active", "last updated")
 
 
 def _identifier_of(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str | None, str] | None:
-    """System and value of ``SYSTEM|VALUE``; of a value alone, which may be of any system, the value."""
-    if value is None:
-        return None
-    system, separator, text = value.partition("|")
-    if separator and system and text:
-        return system, text
-    if value and not separator:
-        return None, value
-    raise click.BadParameter("must read SYSTEM|VALUE, or VALUE for any system")
+    try:
+        return None if value is None else read_identifier(value)
+    except ValueError as reason:
+        raise click.BadParameter(str(reason)) from None
 
 
 users = AppGroup(
@@ -96,7 +93,7 @@ def show(id_: str, as_json: bool) -> None:
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @json_option
 def deactivate(ids: tuple[str, ...], as_json: bool) -> None:
-    """Let users in no more, whatever token they bring.
+    """Let users in no more, whatever token they bring: all that are named, or none.
 
     It is in force on every worker as soon as each has looked for changes (FOREIGN_TOKEN_REGISTRY_POLL, one second).
 
@@ -111,7 +108,7 @@ def deactivate(ids: tuple[str, ...], as_json: bool) -> None:
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @json_option
 def activate(ids: tuple[str, ...], as_json: bool) -> None:
-    """Let users in again.
+    """Let users in again: all that are named, or none.
 
     \b
     Example:
@@ -121,12 +118,10 @@ def activate(ids: tuple[str, ...], as_json: bool) -> None:
 
 
 def _set_active(ids: tuple[str, ...], active: bool, as_json: bool) -> None:
-    stored = accounts()
-    unique = list(dict.fromkeys(ids))
-    # Before anything is changed, so that a slip of the pen does not leave half of it done.
-    if absent := [id_ for id_ in unique if stored.get(id_) is None]:
-        raise Failure(NOTHING_CHANGED, *(f"User/{id_}: is not stored" for id_ in absent))
-    changed = [stored.set_active(id_, active) for id_ in unique]
+    try:
+        changed = accounts().set_active(ids, active)
+    except Rejected as rejected:
+        raise Failure(NOTHING_CHANGED, *reasons(rejected)) from None
     outcome = "activated" if active else "deactivated"
     print_outcomes({("User", user.id): outcome for user in changed}, as_json)
 

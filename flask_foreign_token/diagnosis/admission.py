@@ -9,20 +9,23 @@ from ..policies.matcho import parse
 from ..policies.matcho_compile import compile_pattern
 
 
-def could_let_in(policies: Iterable[Mapping[str, object]], issuer: str) -> bool:
-    """Whether an active policy names `issuer`, or has no condition at all.
+def admissions(policies: Iterable[Mapping[str, object]], issuer: str) -> list[str]:
+    """What lets in whoever brings a token of `issuer`: each active policy that names it, or has no condition at all.
 
     A policy that says nothing of issuers may well let its tokens in; but whether it is meant to cannot be told.
 
     :param policies: the bodies of stored AccessPolicy resources.
     """
-    return any(_could_let_in(policy, issuer) for policy in policies if policy.get("active", True) is True)
+    active = [policy for policy in policies if policy.get("active", True) is True]
+    found = [(policy.get("id"), _admission(policy, issuer)) for policy in active]
+    return [f"AccessPolicy/{id_} {admission}" for id_, admission in found if admission]
 
 
-def _could_let_in(policy: Mapping[str, object], issuer: str) -> bool:
+def _admission(policy: Mapping[str, object], issuer: str) -> str:
+    """How it lets in; empty: it does not, or not to be told from here."""
     if policy.get("engine") == "allow":
-        return not policy.get("link")
-    return any(_takes(pattern, issuer) for pattern in _issuer_patterns(policy.get("matcho")))
+        return "" if policy.get("link") else "lets everybody in"
+    return "names the issuer" if any(_takes(it, issuer) for it in _issuer_patterns(policy.get("matcho"))) else ""
 
 
 def _issuer_patterns(pattern: object) -> Iterator[object]:

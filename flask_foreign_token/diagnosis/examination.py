@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..http import Http
-from ..registration import at_backchannel
+from ..introspection.addresses import at_backchannel, origin_of
+from ..printable import in_ascii
 from ..registry.linking import Linked
 from ..registry.resources import IdentityProvider
 from ..registry.snapshot import RegistrySnapshot
-from .findings import Finding, Mark
+from .clock import ClockCheck
+from .findings import Finding
 from .grants import GrantChecks, Login, TokenEndpoint
-from .reach import Found, look_for_metadata, reach_keys
+from .reach import Found, look_for_metadata, origins_of, reach_keys
 from .trust import Trust, check_trust
 
 _BASIC = ("client_secret_basic",)
@@ -37,39 +39,48 @@ def examine(
         return
     found = look_for_metadata(http, trust.provider, trust.link)
     yield found.finding
-    reached = list(reach_keys(http, trust.link))
-    yield from reached
-    knows_time = any(finding.check == "clock" for finding in reached)
-    checks = GrantChecks(http, trust.provider, snapshot.introspection, trust.link, tells_time=not knows_time)
-    endpoint = _token_endpoint(http, trust.provider, trust.link, found)
-    for finding in _check_grants(checks, trust.provider, endpoint, login):
-        knows_time = knows_time or finding.check == "clock"
-        yield finding
-    if not knows_time:
-        yield Finding("clock", "skipped", "the provider's answers carry no time; a token of it would tell")
+    clock = ClockCheck(trust.link.introspector.rules.leeway)
+    yield from reach_keys(http, trust.link, clock)
+    checks = GrantChecks(http, trust.provider, snapshot.introspection, trust.link, clock)
+    yield from _check_grants(checks, trust.provider, _token_endpoint(http, trust.provider, trust.link, found), login)
+    yield clock.found()
 
 
 def _check_grants(
-    checks: GrantChecks, provider: IdentityProvider, endpoint: TokenEndpoint | None, login: Login
+    checks: GrantChecks, provider: IdentityProvider, endpoint: TokenEndpoint | Finding, login: Login
 ) -> Iterator[Finding]:
     complete = login.completed(provider)
-    if complete.client_id is None or not any(complete.forms()):
-        mark: Mark = "failed" if login.is_given else "skipped"
-        yield Finding("token", mark, "none is asked for: that takes --client-id, and --client-secret or --username")
-    elif endpoint is None:
-        remedy = f"Store token_endpoint at IdentityProvider/{provider.id}."
-        yield Finding("token", "failed", "no token endpoint is known", (remedy,))
+    if complete.lacking:
+        yield _not_asked_for(login.given, complete.lacking)
+    elif isinstance(endpoint, Finding):
+        yield endpoint
     else:
         yield from checks.run(endpoint, complete)
 
 
-def _token_endpoint(http: Http, provider: IdentityProvider, link: Linked, found: Found) -> TokenEndpoint | None:
+def _not_asked_for(given: Sequence[str], lacking: Sequence[str]) -> Finding:
+    if not given:
+        return Finding("token", "skipped", f"none is asked for: that takes {' and '.join(lacking)}")
+    return Finding("token", "failed", f"{' and '.join(given)}: of no use without {' and '.join(lacking)}")
+
+
+def _token_endpoint(http: Http, provider: IdentityProvider, link: Linked, found: Found) -> TokenEndpoint | Finding:
+    """Where secrets may be sent: to the stored address, or to one that is published at a host that is stored.
+
+    Whoever answers at some other host must not get them by calling it the provider's.
+    """
     metadata = found.metadata
-    published = None if metadata is None else metadata.text("token_endpoint")
-    if published is not None:
-        published = at_backchannel(published, link.settings.jwt.iss, found.base)
-    url = provider.token_endpoint or published
-    if url is None:
-        return None
     methods = () if metadata is None else metadata.texts("token_endpoint_auth_methods_supported") or _BASIC
+    if provider.token_endpoint is not None:
+        return TokenEndpoint(http, provider.token_endpoint, methods)
+    published = None if metadata is None else metadata.text("token_endpoint")
+    place = f"IdentityProvider/{provider.id} token_endpoint"
+    if published is None:
+        return Finding("token", "failed", "no token endpoint is known", (f"Store {place}.",))
+    url = at_backchannel(published, link.settings.jwt.iss, found.base)
+    if origin_of(url) not in origins_of(provider, link):
+        host = in_ascii(origin_of(url))
+        reason = f"the metadata names a token endpoint at {host}, which gets no secret: nothing stored is there"
+        remedy = (f"If that is the provider's, store it as {place}: {in_ascii(url)}",)
+        return Finding("token", "failed", reason, remedy)
     return TokenEndpoint(http, url, methods)

@@ -15,10 +15,12 @@ class Finding:
     :param check: the name of the check, ``"keys"``.
     :param mark: ``"skipped"``: there was nothing to check with.
     :param found: one line.
-    :param remedy: what mends it, in the order in which to try; lines may be commands.
+    :param remedy: what mends it, in the order in which to try.
+    :param command: what can be typed to mend it, line by line as a shell wants them.
     """
 
     check: str
     mark: Mark
     found: str
     remedy: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,13 +19,16 @@ from ..registry.linking import Linked
 from ..registry.resources import IdentityProvider
 from ..users.userinfo import UserinfoEndpoint
 from . import remedies
+from .clock import ClockCheck
 from .findings import Finding
-from .reach import check_clock
 
 CLIENT_CREDENTIALS = "client credentials"
 PASSWORD = "password"  # noqa: S105 - the grant's own name
 SCOPE = "openid profile email"
 """What tokens are asked for with: as much as userinfo knows of."""
+
+_SHORTEST_ANYWHERE = 6
+# Characters of a secret that is masked inside of words too.
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,18 @@ class Login:
     def is_given(self) -> bool:
         """Whether somebody said as whom to ask."""
         return self.client_id is not None or self.username is not None
+
+    @property
+    def given(self) -> list[str]:
+        """The options that were given."""
+        options = {"--client-id": self.client_id, "--client-secret": self.client_secret, "--username": self.username}
+        return [option for option, value in options.items() if value]
+
+    @property
+    def lacking(self) -> list[str]:
+        """The options without which no grant is possible."""
+        parts = {"--client-id": self.client_id, "--client-secret or --username": self.client_secret or self.username}
+        return [options for options, value in parts.items() if not value]
 
     def completed(self, provider: IdentityProvider) -> Login:
         """With what the `client` stored at `provider` has, where nothing else was given."""
@@ -92,17 +108,17 @@ class GrantChecks:
     """Goes the way of a token: from its issue to the user it stands for.
 
     :param link: of the TokenIntrospector that must vouch for it.
-    :param tells_time: whether the first token is to tell the provider's time; nothing else may have.
+    :param clock: is told when tokens were issued.
     """
 
     def __init__(
-        self, http: Http, provider: IdentityProvider, introspector: Introspector, link: Linked, *, tells_time: bool
+        self, http: Http, provider: IdentityProvider, introspector: Introspector, link: Linked, clock: ClockCheck
     ) -> None:
         self._http = http
         self._provider = provider
         self._introspector = introspector
         self._link = link
-        self._tells_time = tells_time
+        self._clock = clock
 
     def run(self, endpoint: TokenEndpoint, login: Login) -> Iterator[Finding]:
         """Ask for a token with each grant that `login` allows, and try what is issued."""
@@ -119,22 +135,24 @@ class GrantChecks:
                 yield taken
                 continue
             yield self._vouched_for(f"{grant}: token", taken)
-            yield from self._clock(taken, before, after)
+            issued_at = taken.claims.get("iat")
+            if isinstance(issued_at, int | float):
+                self._clock.told(issued_at, before, after)
             yield self._userinfo(f"{grant}: userinfo", taken, issued)
 
     def _issue(
         self, endpoint: TokenEndpoint, login: Login, grant: str, form: Mapping[str, str]
     ) -> Credential | Finding:
+        address = in_ascii(endpoint.url)
         try:
             answer = endpoint.ask(login, form)
         except ProviderUnavailable as unavailable:
-            address = in_ascii(endpoint.url)
-            return Finding(grant, "failed", f"{address}: {remedies.explained(unavailable)}", remedies.UNREACHABLE)
+            return _out_of_reach(grant, endpoint.url, unavailable)
         if answer.status >= HTTPStatus.BAD_REQUEST:
-            return _refused(grant, answer, login)
+            return _refused(grant, address, answer, login)
         token = answer.json.get("access_token") if isinstance(answer.json, dict) else None
         if not isinstance(token, str) or not token:
-            return Finding(grant, "failed", "the token endpoint answers without an access_token")
+            return Finding(grant, "failed", f"{address} answers without an access_token")
         return Credential("bearer", token)
 
     def _introspect(self, check: str, credential: Credential) -> Token | Finding:
@@ -153,12 +171,6 @@ class GrantChecks:
             return Finding(check, "failed", reason, remedies.ISSUER_AND_ADDRESS)
         return Finding(check, "ok", f"{name} takes it; it has {len(token.claims)} claims")
 
-    def _clock(self, token: Token, before: float, after: float) -> Iterator[Finding]:
-        issued_at = token.claims.get("iat")
-        if self._tells_time and isinstance(issued_at, int | float):
-            self._tells_time = False
-            yield check_clock(issued_at, before, after, self._link.introspector.rules.leeway)
-
     def _userinfo(self, check: str, token: Token, credential: Credential) -> Finding:
         provider = self._provider
         if provider.userinfo_source == "id-token" or provider.userinfo_endpoint is None:
@@ -173,15 +185,20 @@ class GrantChecks:
         except InvalidToken as refusal:
             return Finding(check, "failed", f"{address}: {refusal.description}", remedies.ISSUER_AND_ADDRESS)
         except ProviderUnavailable as unavailable:
-            return Finding(check, "failed", f"{address}: {remedies.explained(unavailable)}", remedies.UNREACHABLE)
+            return _out_of_reach(check, provider.userinfo_endpoint, unavailable)
         return Finding(check, "ok", f"{address} speaks of the same subject, in {len(claims)} claims")
 
 
-def _refused(grant: str, answer: Answer, login: Login) -> Finding:
+def _out_of_reach(check: str, url: str, unavailable: ProviderUnavailable) -> Finding:
+    reason = f"{in_ascii(url)}: {remedies.reason_of(unavailable)}"
+    return Finding(check, "failed", reason, remedies.for_outage(unavailable, url))
+
+
+def _refused(grant: str, address: str, answer: Answer, login: Login) -> Finding:
     said = answer.refusal or {}
     error, description = _said(said.get("error"), login), _said(said.get("error_description"), login)
     words = f'"{description}"' if description else "without a description"
-    found = f"the token endpoint answers {answer.status}, {error or 'no error code'}, {words}"
+    found = f"{address} answers {answer.status}, {error or 'no error code'}, {words}"
     return Finding(grant, "failed", found, remedies.for_token_endpoint(error, description))
 
 
@@ -190,8 +207,16 @@ def _said(text: object, login: Login) -> str:
     if not isinstance(text, str):
         return ""
     for secret in (login.client_secret, login.password):
-        text = text.replace(secret, MASK) if secret else text
+        if secret:
+            text = _pattern_of(secret).sub(MASK, text)
     return in_ascii(text)
+
+
+def _pattern_of(secret: str) -> re.Pattern[str]:
+    """Where `secret` is: a short one would be found in words that have nothing to do with it."""
+    if len(secret) >= _SHORTEST_ANYWHERE:
+        return re.compile(re.escape(secret))
+    return re.compile(rf"(?<!\w){re.escape(secret)}(?!\w)")
 
 
 def _basic(login: Login) -> str:

@@ -1,28 +1,27 @@
-"""Whether a provider can be reached, is who it is taken for, has keys that serve, and knows what time it is."""
+"""Whether a provider can be reached, is who it is taken for, and has keys that serve."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from itertools import chain
 
 from ..errors import ProviderUnavailable, Rejected
 from ..http import Answer, Http
+from ..introspection.addresses import at_origin_of, origin_of
 from ..introspection.discovery import IssuerMismatch, NoMetadata, ServerMetadata, discover
 from ..introspection.jwt import permitted
 from ..introspection.key_set import KeySet, read_key_set
 from ..printable import in_ascii
-from ..registration import origin_of
 from ..registry.linking import Linked
 from ..registry.resources import IdentityProvider
 from . import remedies
+from .clock import ClockCheck
 from .findings import Finding
-
-TOLERATED = 5.0
-"""Seconds by which clocks may differ before it is said."""
+from .remedies import Remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +37,41 @@ class Found:
     base: str | None = None
 
 
-def addresses_of(provider: IdentityProvider, link: Linked) -> list[str]:
-    """Where the metadata may be: at the issuer, and with its path at each host whose endpoints are stored."""
-    issuer = link.settings.jwt.iss
-    path = urlsplit(issuer).path
-    stored = (
+def stored_endpoints(provider: IdentityProvider, link: Linked) -> list[str]:
+    """What the registry says to call, the one that is called from here most first, and where browsers go last."""
+    endpoints = (
         link.source and link.source.jwks_uri,
         provider.userinfo_endpoint,
         provider.token_endpoint,
         provider.introspection_endpoint,
+        provider.revocation_endpoint,
+        provider.jwks_uri,
+        provider.authorize_endpoint,
     )
-    addresses = [text for text in (issuer, provider.issuer) if text and "://" in text]
-    addresses += [origin_of(endpoint) + path for endpoint in stored if endpoint]
-    return list(dict.fromkeys(addresses))
+    return [endpoint for endpoint in endpoints if endpoint]
+
+
+def origins_of(provider: IdentityProvider, link: Linked) -> frozenset[str]:
+    """Every origin that the registry gives an address at.
+
+    `jwt.iss` adds none: it is what tokens are compared with, and nobody said that it may be called.
+    """
+    addresses = [*stored_endpoints(provider, link), provider.issuer or ""]
+    return frozenset(map(origin_of, addresses)) - {""}
+
+
+def addresses_of(provider: IdentityProvider, link: Linked) -> list[str]:
+    """Where the metadata may be: with the issuer's path at each host whose endpoints are stored, then at the issuer.
+
+    None where `jwt.iss` is no address, as no metadata can name it then.
+    """
+    issuer = link.settings.jwt.iss
+    if not origin_of(issuer):
+        return []
+    addresses = [at_origin_of(endpoint, issuer) for endpoint in stored_endpoints(provider, link)]
+    if provider.issuer and origin_of(provider.issuer):
+        addresses.append(provider.issuer)
+    return list(dict.fromkeys([*filter(None, addresses), issuer]))
 
 
 def look_for_metadata(http: Http, provider: IdentityProvider, link: Linked) -> Found:
@@ -59,20 +80,22 @@ def look_for_metadata(http: Http, provider: IdentityProvider, link: Linked) -> F
     Tokens are checked without it as long as `jwks_uri` is stored, so that it may be missing.
     """
     issuer = link.settings.jwt.iss
-    silent: list[str] = []
+    mismatches: list[Found] = []
+    silent: dict[str, Remedy] = {}
     reasons: list[str] = []
     answered = False
     for address in addresses_of(provider, link):
         try:
             metadata = discover(http, issuer, None if address == issuer else address)
         except IssuerMismatch as mismatch:
-            return Found(Finding("discovery", "failed", str(mismatch), remedies.ISSUER_AND_ADDRESS))
+            # A host of keys may be another issuer's as well.
+            mismatches.append(Found(Finding("discovery", "failed", str(mismatch), remedies.ISSUER_AND_ADDRESS)))
         except NoMetadata:
             answered = True
             reasons.append(f"{in_ascii(address)} publishes none")
         except ProviderUnavailable as unavailable:
-            silent.append(in_ascii(address))
-            reasons.append(remedies.explained(unavailable))
+            silent[in_ascii(address)] = remedies.for_outage(unavailable, address)
+            reasons.append(remedies.reason_of(unavailable))
         except Rejected as rejected:
             if any(issue.resource for issue in rejected.issues):
                 reason = "; ".join(map(str, rejected.issues))
@@ -80,7 +103,7 @@ def look_for_metadata(http: Http, provider: IdentityProvider, link: Linked) -> F
             reasons.append(f"{in_ascii(address)}: {rejected.issues[0].message}")
         else:
             return Found(Finding("discovery", "ok", _place(metadata, silent)), metadata, address)
-    return Found(_nothing_found(answered, silent, reasons))
+    return mismatches[0] if mismatches else Found(_nothing_found(answered, silent, reasons))
 
 
 def check_keys(link: Linked, answer: Answer) -> Finding:
@@ -105,26 +128,7 @@ def check_keys(link: Linked, answer: Answer) -> Finding:
     return Finding("keys", "ok", found)
 
 
-def check_clock(theirs: float, before: float, after: float, leeway: float) -> Finding:
-    """Compare the provider's clock with ours. All in seconds, three of them since the epoch.
-
-    :param theirs: the provider's time, without a fraction.
-    :param before: when it was asked.
-    :param after: when the answer was there.
-    :param leeway: by which the introspector lets clocks differ.
-    """
-    # Theirs may stand for any moment of that second, and for any between question and answer.
-    ahead, behind = theirs - after, before - (theirs + 1)
-    apart = max(ahead, behind, 0.0)
-    if apart <= TOLERATED and apart <= leeway:
-        return Finding(
-            "clock", "ok", f"{apart:.0f} s apart from the provider's" if apart else "agrees with the provider's"
-        )
-    found = f"the provider's is {apart:.0f} s {'ahead' if ahead > 0 else 'behind'}; tokens allow for {leeway:g} s"
-    return Finding("clock", "failed" if apart > leeway else "warning", found, remedies.CLOCK)
-
-
-def reach_keys(http: Http, link: Linked) -> Iterator[Finding]:
+def reach_keys(http: Http, link: Linked, clock: ClockCheck) -> Iterator[Finding]:
     """Fetch the keys, and look at them and, where the answer has one, at the time at which it was given."""
     if link.source is None:
         yield Finding("keys", "ok", "they stand in the registry, and none are fetched")
@@ -133,31 +137,30 @@ def reach_keys(http: Http, link: Linked) -> Iterator[Finding]:
     try:
         answer = http.get(link.source.jwks_uri)
     except ProviderUnavailable as unavailable:
-        address = in_ascii(link.source.jwks_uri)
-        reason = f"{address}: {remedies.explained(unavailable)}"
-        yield Finding("keys", "failed", reason, remedies.UNREACHABLE)
+        reason = f"{in_ascii(link.source.jwks_uri)}: {remedies.reason_of(unavailable)}"
+        yield Finding("keys", "failed", reason, remedies.for_outage(unavailable, link.source.jwks_uri))
         return
     after = time.time()
     yield check_keys(link, answer)
     theirs = _time_of(answer.headers)
     if theirs is not None:
-        yield check_clock(theirs, before, after, link.introspector.rules.leeway)
+        clock.told(theirs, before, after)
 
 
-def _place(metadata: ServerMetadata, silent: Sequence[str]) -> str:
+def _place(metadata: ServerMetadata, silent: Iterable[str]) -> str:
     found = f"{in_ascii(metadata.address)} names the issuer"
     if not silent:
         return found
     return f"{found} ({', '.join(silent)} does not answer from here, which does no harm)"
 
 
-def _nothing_found(answered: bool, silent: Sequence[str], reasons: Sequence[str]) -> Finding:
+def _nothing_found(answered: bool, silent: Mapping[str, Remedy], reasons: Sequence[str]) -> Finding:
     reason = "; ".join(reasons)
     if answered:
         return Finding("discovery", "warning", f"there is no metadata, and none is needed while tokens pass: {reason}")
     if silent:
-        return Finding("discovery", "failed", reason, remedies.UNREACHABLE)
-    return Finding("discovery", "skipped", reason or "jwt.iss is no address, and none is stored")
+        return Finding("discovery", "failed", reason, tuple(dict.fromkeys(chain.from_iterable(silent.values()))))
+    return Finding("discovery", "skipped", reason or "jwt.iss is no address, so that no metadata can name it")
 
 
 def _skipped(key_set: KeySet) -> list[str]:

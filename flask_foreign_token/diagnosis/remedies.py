@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..errors import ProviderUnavailable
+from ..introspection.addresses import may_lead_elsewhere
 
 Remedy = tuple[str, ...]
 
@@ -13,13 +14,13 @@ ISSUER_AND_ADDRESS: Remedy = (
     "What is compared and what is called are two things.",
     "jwt.iss must be the iss of the tokens, character by character; it is never called.",
     "jwks_uri, token_endpoint and userinfo_endpoint are called, and may be at any host that answers from here.",
-    "`provider add ID --issuer ISSUER --backchannel ADDRESS` registers both, the one beside the other.",
+    "`provider add ID --issuer URL --backchannel ADDRESS --audience A` registers both, the one beside the other.",
     "In Keycloak, KC_HOSTNAME is what it calls itself; without it, that is whatever host it was asked at.",
 )
 OPENID: Remedy = (
     "The token was not granted the scope openid, which userinfo asks for.",
-    'Ask for it when the token is requested: scope="openid profile email".',
-    "Or, in Keycloak, make a client scope openid and add it to the client's default scopes.",
+    'Ask for it when the token is requested: scope="openid profile email", of this command with --scope.',
+    "Keycloak needs no client scope of that name.",
 )
 CLOCK: Remedy = (
     "Let both machines take the time from NTP.",
@@ -34,29 +35,38 @@ AUDIENCE: Remedy = (
 CLIENT: Remedy = ("jwt.client_id names the clients whose tokens are taken: add this one, or ask with another.",)
 
 
-UNREACHABLE: Remedy = (
-    "The address was tried from where this command runs; see that the provider runs, and listens there.",
+_CONTAINERS: Remedy = (
     "Inside a container, localhost is the container itself, and localhost:8180 leads nowhere.",
     "Within one Docker network, call it by its container's name and inner port: http://keycloak:8080.",
     "See that both containers are in that same network.",
     "Or let an extra_hosts entry keycloak:host-gateway lead to the host, and call http://keycloak:8180.",
-    "`provider add ID --issuer ISSUER --backchannel ADDRESS` registers such an address; the tokens' iss stays.",
+    "`provider add ID --issuer URL --backchannel ADDRESS --audience A` registers it; the tokens' iss stays.",
     "A host that is called without TLS must be in FOREIGN_TOKEN_ALLOW_HTTP_HOSTS.",
 )
-
-_CAUSES: Mapping[str, str] = {
-    "ConnectionRefusedError": "nothing listens there",
-    "gaierror": "no host of that name is known here",
-    "TimeoutError": "no answer in time",
-    "SSLCertVerificationError": "its certificate is not trusted",
-}
+_NOT_THERE: Remedy = ("It was tried from where this command runs; see that the provider runs, and listens there.",)
 
 
-def explained(unavailable: ProviderUnavailable) -> str:
-    """Why a provider cannot be reached, in words."""
-    reason = str(unavailable.hint or unavailable.description)
-    words = next((words for cause, words in _CAUSES.items() if reason.endswith(cause)), None)
-    return reason if words is None else f"{reason} ({words})"
+class _Outage(NamedTuple):
+    """
+    :param words: what the reason holds.
+    :param depends: whether the same address may lead somewhere else from another machine or container.
+    """
+
+    words: str
+    remedy: Remedy
+    depends: bool = False
+
+
+_OUTAGES: Sequence[_Outage] = (
+    _Outage("no host of that name", ("Is it spelt right?",), depends=True),
+    _Outage("the connection is refused", _NOT_THERE, depends=True),
+    _Outage("no answer in time", _NOT_THERE, depends=True),
+    _Outage("no way leads there", _NOT_THERE),
+    _Outage("certificate is not trusted", ("SSL_CERT_FILE names the file of the authorities that are trusted.",)),
+    _Outage("no TLS can be", ("Does it listen without TLS there? Then the address begins with http://.",)),
+    _Outage("answer that is not HTTP", ("Does it listen with TLS there? Then the address begins with https://.",)),
+    _Outage("status 5", ("The host answers, and the provider has troubles of its own; see its log.",)),
+)
 
 
 class _Case(NamedTuple):
@@ -73,11 +83,19 @@ class _Case(NamedTuple):
 # The first that fits. Of Keycloak, the texts are those of 26.3.
 _TOKEN_ENDPOINT: Sequence[_Case] = (
     _Case(
+        "Realm does not exist",
+        "",
+        (
+            "The realm is not there, or token_endpoint is of another one.",
+            "`provider add ID --issuer URL --audience A --replace` finds it anew.",
+        ),
+    ),
+    _Case(
         "invalid_grant",
         "account is not fully set up",
         (
-            "In Keycloak, under Users, open the user and switch Email verified on.",
-            "Fill in First name and Last name, for which the realm's user profile asks.",
+            "In Keycloak, under Users, open the user and fill in First name and Last name.",
+            "Switch Email verified on.",
             "Take everything out of Required user actions.",
             "Under Credentials, set the password anew with Temporary off.",
         ),
@@ -148,6 +166,20 @@ _INTROSPECTION: Sequence[tuple[str, Remedy]] = (
     ("iat lies ahead", CLOCK),
     ("nbf lies ahead", CLOCK),
 )
+
+
+def reason_of(unavailable: ProviderUnavailable) -> str:
+    """Why a provider cannot be reached, in words."""
+    return str(unavailable.hint or unavailable.description)
+
+
+def for_outage(unavailable: ProviderUnavailable, address: str) -> Remedy:
+    """For an `address` that does not answer; nothing where none is known."""
+    reason = reason_of(unavailable)
+    found = next((outage for outage in _OUTAGES if outage.words in reason), None)
+    if found is None:
+        return ()
+    return found.remedy + (_CONTAINERS if found.depends and may_lead_elsewhere(address) else ())
 
 
 def for_token_endpoint(error: str, description: str) -> Remedy:

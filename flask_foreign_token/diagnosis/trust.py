@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..introspection.jwt import JwtRules
-from ..registration import policy_line
+from ..registration import policy_command
 from ..registry.fields import nearest
 from ..registry.linking import Linked
 from ..registry.parts import ProviderPart
 from ..registry.resources import IdentityProvider
 from ..registry.snapshot import RegistrySnapshot
-from .admission import could_let_in
+from .admission import admissions
 from .findings import Finding
+
+_NAMED = 3
+# Policies of those that let in that are named.
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,11 @@ def provider_ids(snapshot: RegistrySnapshot) -> list[str]:
     return sorted(id_ for type_, id_ in snapshot.resources if type_ == "IdentityProvider")
 
 
+def add_command(program: str, provider_id: str) -> str:
+    """What registers a provider, but for its issuer and audience."""
+    return f"{program} provider add {shlex.quote(provider_id)} --issuer URL --audience A"
+
+
 def check_trust(snapshot: RegistrySnapshot, provider_id: str, trust: Trust, program: str) -> Iterator[Finding]:
     """Look at provider, introspector, audience and policies.
 
@@ -50,9 +60,9 @@ def check_trust(snapshot: RegistrySnapshot, provider_id: str, trust: Trust, prog
         return
     yield _provider(trust.provider)
     if trust.link is None:
-        remedy = f"{program} provider add {provider_id} --issuer ISSUER --audience AUDIENCE --replace"
+        command = f"{add_command(program, provider_id)} --replace"
         reason = f"no TokenIntrospector is linked to IdentityProvider/{provider_id}, so none of its tokens is taken"
-        yield Finding("introspector", "failed", reason, (remedy,))
+        yield Finding("introspector", "failed", reason, command=(command,))
         return
     yield _introspector(snapshot, trust.provider, trust.link)
     yield _audience(trust.link.introspector.rules)
@@ -60,8 +70,11 @@ def check_trust(snapshot: RegistrySnapshot, provider_id: str, trust: Trust, prog
 
 
 def _not_stored(snapshot: RegistrySnapshot, provider_id: str, program: str) -> Finding:
-    reason = f"IdentityProvider/{provider_id} is not stored{nearest(provider_id, provider_ids(snapshot))}"
-    return Finding("provider", "failed", reason, (f"{program} provider add {provider_id} --issuer ISSUER",))
+    known = provider_ids(snapshot)
+    meant = difflib.get_close_matches(provider_id, known, n=1)
+    commands = [f"{program} doctor {shlex.quote(id_)}" for id_ in meant] or [add_command(program, provider_id)]
+    reason = f"IdentityProvider/{provider_id} is not stored{nearest(provider_id, known)}"
+    return Finding("provider", "failed", reason, command=tuple(commands))
 
 
 def _provider(provider: IdentityProvider) -> Finding:
@@ -95,15 +108,19 @@ def _audience(rules: JwtRules) -> Finding:
 
 
 def _policy(snapshot: RegistrySnapshot, provider_id: str, issuer: str, program: str) -> Finding:
-    remedy = (policy_line(program, provider_id, issuer),)
+    remedy = ("This one lets in all users of the provider:",)
+    command = tuple(policy_command(program, provider_id, issuer))
     bodies = [resource.body for key, resource in snapshot.resources.items() if key[0] == "AccessPolicy"]
     active = [body for body in bodies if body.get("active", True)]
     if not active:
-        return Finding("policy", "failed", "there is no active AccessPolicy, so every request is denied", remedy)
-    if not could_let_in(active, issuer):
+        reason = "there is no active AccessPolicy, so every request is denied"
+        return Finding("policy", "failed", reason, remedy, command)
+    admitting = admissions(active, issuer)
+    if not admitting:
         reason = f"none of {len(active)} active policies names the issuer; it depends on the rest whether one lets in"
-        return Finding("policy", "warning", reason, remedy)
-    return Finding("policy", "ok", "there is a policy that names the issuer, or asks for nothing")
+        return Finding("policy", "warning", reason, remedy, command)
+    more = [f"and {len(admitting) - _NAMED} more"] if len(admitting) > _NAMED else []
+    return Finding("policy", "ok", "; ".join([*admitting[:_NAMED], *more]))
 
 
 def _one_of(values: frozenset[str]) -> str:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,6 +14,7 @@ from typing import Any
 from ..errors import Issue, ProviderUnavailable, Rejected
 from ..http import Http
 from ..printable import in_ascii
+from .addresses import at_backchannel, origin_of
 
 _CALLED = (
     "authorization_endpoint",
@@ -21,6 +23,12 @@ _CALLED = (
     "introspection_endpoint",
     "jwks_uri",
     "revocation_endpoint",
+)
+_FOR_BROWSERS = "authorization_endpoint"
+_PRINTABLE_ASCII = re.compile(r"[!-~]+")
+_NO_ISSUER = (
+    "must begin with https:// (or http:// for the hosts in FOREIGN_TOKEN_ALLOW_HTTP_HOSTS), "
+    "and be a URL of printable ASCII characters (OpenID Connect Discovery 1.0 section 2)"
 )
 _BOOLEANS = ("_parameter_supported", "require_request_uri_registration")
 
@@ -57,7 +65,7 @@ class NoMetadata(ProviderUnavailable):
 class IssuerMismatch(Rejected):
     """The document is that of another issuer.
 
-    :param named: the issuer that it names, fit to be printed.
+    :param named: the issuer that it names, fit to be printed; empty: what it names is no issuer at all.
     """
 
     def __init__(self, issues: Sequence[Issue], named: str = "") -> None:
@@ -98,23 +106,56 @@ def discover(http: Http, issuer: str, backchannel: str | None = None) -> ServerM
         :rfc:`8414#section-3.3`).
     :param backchannel: the address at which the issuer is reached from here; none: the issuer itself.
     :raises IssuerMismatch: the document names another issuer.
-    :raises Rejected: the address must not be called, or the document is none of its kind; names every fault.
+    :raises Rejected: `issuer` is none, the address must not be called, or the document is none of its kind; names
+        every fault.
     :raises ProviderUnavailable: there is no answer of use.
     :raises NoMetadata: there is no document in either place.
     """
-    base = issuer if backchannel is None else backchannel
-    _check_base(http, "issuer" if backchannel is None else "backchannel", base)
+    asked = _Asked(issuer, backchannel)
+    if not _is_issuer(issuer):
+        raise Rejected.at("issuer", _NO_ISSUER)
+    _check_base(http, "issuer" if backchannel is None else "backchannel", asked.base)
     missing: list[str] = []
     for kind in _kinds():
-        address = kind.address(base.rstrip("/"), external=True)
+        address = kind.address(asked.base.rstrip("/"), external=True)
         try:
             answer = http.get(address)
         except ProviderUnavailable as unavailable:
             raise ProviderUnavailable(hint=f"{in_ascii(address)}: {unavailable.hint}") from None
         if answer.status < 400:
-            return ServerMetadata(issuer, _checked(http, issuer, kind, address, answer.json), address)
+            return ServerMetadata(issuer, _checked(http, asked, kind, address, answer.json), address)
         missing.append(f"{in_ascii(address)}: status {answer.status}")
     raise NoMetadata(hint="; ".join(missing))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Whose description was asked for, and where."""
+
+    issuer: str
+    backchannel: str | None
+
+    @property
+    def base(self) -> str:
+        return self.issuer if self.backchannel is None else self.backchannel
+
+    def downgrade(self, name: str, address: str) -> str:
+        """Why an endpoint must not be called without TLS when so much else is called with it; empty: it may be.
+
+        Only what is asked for without TLS may name itself without it, to those who ask there.
+        """
+        called = address if name == _FOR_BROWSERS else at_backchannel(address, self.issuer, self.backchannel)
+        if _has_tls(called):
+            return ""
+        if name != _FOR_BROWSERS and _has_tls(self.base):
+            return "must be https, as the address is at which the document was found"
+        if _has_tls(self.issuer) and (name == _FOR_BROWSERS or origin_of(called) != origin_of(self.base)):
+            return "must be https, as the issuer is"
+        return ""
+
+
+def _has_tls(address: str) -> bool:
+    return origin_of(address).startswith("https:")
 
 
 def _check_base(http: Http, name: str, base: str) -> None:
@@ -126,13 +167,13 @@ def _check_base(http: Http, name: str, base: str) -> None:
         raise Rejected.at(name, "must have no query (OpenID Connect Discovery 1.0 section 2)")
 
 
-def _checked(http: Http, issuer: str, kind: _Kind, address: str, document: object) -> Mapping[str, object]:
+def _checked(http: Http, asked: _Asked, kind: _Kind, address: str, document: object) -> Mapping[str, object]:
     place = in_ascii(address)
     if not isinstance(document, dict):
         raise Rejected([Issue(place, "", "must be an object")])
     members = {name: value for name, value in document.items() if value is not None}
-    _check_issuer(place, issuer, members.get("issuer"))
-    faults = [*_faults_of_type(kind.metadata.REGISTRY_KEYS, members), *_faults_of_address(http, members)]
+    _check_issuer(place, asked.issuer, members.get("issuer"))
+    faults = [*_faults_of_type(kind.metadata.REGISTRY_KEYS, members), *_faults_of_address(http, asked, members)]
     if not faults:
         # Authlib takes the types for granted.
         faults = [*_faults_of_kind(http, kind, members)]
@@ -146,7 +187,12 @@ def _check_issuer(place: str, issuer: str, named: object) -> None:
         raise Rejected([Issue(place, "issuer", "must be there, and a text")])
     if named != issuer:
         reason = f"names {in_ascii(named)}, not {in_ascii(issuer)}; the two must be equal, character by character"
-        raise IssuerMismatch([Issue(place, "issuer", reason)], in_ascii(named))
+        shown = in_ascii(named)
+        raise IssuerMismatch([Issue(place, "issuer", reason)], named if named == shown and _is_issuer(named) else "")
+
+
+def _is_issuer(text: str) -> bool:
+    return bool(_PRINTABLE_ASCII.fullmatch(text) and origin_of(text))
 
 
 _Faults = Iterator[tuple[str, str]]
@@ -164,7 +210,7 @@ def _faults_of_type(known: list[str], members: Mapping[str, object]) -> _Faults:
             yield name, "must be a list of texts"
 
 
-def _faults_of_address(http: Http, members: Mapping[str, object]) -> _Faults:
+def _faults_of_address(http: Http, asked: _Asked, members: Mapping[str, object]) -> _Faults:
     for name in _CALLED:
         value = members.get(name)
         if not isinstance(value, str):
@@ -173,6 +219,9 @@ def _faults_of_address(http: Http, members: Mapping[str, object]) -> _Faults:
             http.check_url(value)
         except ValueError as reason:
             yield name, str(reason)
+        else:
+            if downgrade := asked.downgrade(name, value):
+                yield name, downgrade
 
 
 def _faults_of_kind(http: Http, kind: _Kind, members: Mapping[str, object]) -> _Faults:

@@ -54,19 +54,22 @@ def parse(pattern: object) -> Node:
     :param pattern: what ``json.loads`` gives.
     :raises Rejected: it is none; the path leads to the part that is wrong, from the top of the pattern.
     """
+    size = _size(pattern)
+    # Before its expressions are compiled, which takes far longer.
+    if size is not None and size > MAX_SIZE:
+        raise _rejected((), f"a pattern has at most {MAX_SIZE} bytes; make it several policies")
     tree = _parse(pattern, ())
-    _check_size(pattern)
+    if size is None:
+        raise _rejected((), "a pattern is JSON, of finite numbers and whole characters")
     return tree
 
 
-def _check_size(pattern: object) -> None:
+def _size(pattern: object) -> int | None:
+    """Bytes of `pattern` as JSON; none if it is not JSON."""
     try:
-        text = json.dumps(pattern, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        size = len(text.encode())
-    except ValueError:
-        raise _rejected((), "a pattern is JSON, of finite numbers and whole characters") from None
-    if size > MAX_SIZE:
-        raise _rejected((), f"a pattern has at most {MAX_SIZE} bytes; make it several policies")
+        return len(json.dumps(pattern, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
 def _parse(pattern: object, place: Place) -> Node:

@@ -70,6 +70,16 @@ class Catalog:
         found = self._store.kept(*key)
         return _shown(found[0]) if found else None
 
+    def unreadable(self, type_: str | None = None, id_: str | None = None) -> builtins.list[Issue]:
+        """What :meth:`list` and :meth:`get` leave out, and why it cannot be read.
+
+        :param type_: none: of every type.
+        :param id_: none: whatever its id.
+        :raises: as :meth:`list`.
+        """
+        self._prepare()
+        return self._store.unreadable(type_, id_)
+
     def apply(self, edit: Edit) -> dict[Key, Outcome]:
         """Change resources, all of them or none. Here the change is in force when this returns.
 

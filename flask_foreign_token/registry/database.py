@@ -123,17 +123,24 @@ class DatabaseRegistry:
 
     def kept(self, type_: str, id_: str | None = None) -> list[Kept]:
         """See :meth:`Store.kept`. Read from the database itself; a row that cannot be read is left out."""
-        row = self._resource.c
-        query = select(self._resource).where(row.type == type_)
-        if id_ is not None:
-            query = query.where(row.id == id_)
-        with self._transactions.reading() as connection:
-            rows = [_Row._make(found) for found in connection.execute(query)]
         return [
             Kept(row.key, entry.body, str(row.version), row.last_updated)
-            for row in rows
-            if isinstance(entry := _entry_of(row), Resource)
+            for row, entry in self._found(type_, id_)
+            if isinstance(entry, Resource)
         ]
+
+    def unreadable(self, type_: str | None = None, id_: str | None = None) -> list[Issue]:
+        """See :meth:`Store.unreadable`. It is the rows that were written by hand, and not as resources."""
+        entries = [entry for _, entry in self._found(type_, id_)]
+        return [issue for entry in entries if isinstance(entry, Rejected) for issue in entry.issues]
+
+    def _found(self, type_: str | None, id_: str | None) -> list[tuple[_Row, Resource | Rejected]]:
+        query = select(self._resource)
+        for column, asked in ((self._resource.c.type, type_), (self._resource.c.id, id_)):
+            query = query if asked is None else query.where(column == asked)
+        with self._transactions.reading() as connection:
+            rows = [_Row._make(found) for found in connection.execute(query)]
+        return [(row, _entry_of(row)) for row in sorted(rows, key=lambda row: row.key)]
 
     def edit(self, edit: Edit, *, check: Check) -> dict[Key, Outcome]:
         """See :meth:`Store.edit`. Nobody else writes between the check and the commit.

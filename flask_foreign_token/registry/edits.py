@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from .. import strict_json
-from ..errors import Issue, Rejected
+from ..errors import Conflict, Issue, NotStored, Rejected
 from .faults import Faults
 from .resources import Key, Resource, canonical, identify, stored_form
 from .secrets import restored
 
 MAX_BODY = 1024 * 1024
 """Bytes of the largest resource, as it is kept."""
+
+ANY: Final = "*"
+"""Expected of a resource that must be stored, in whatever version."""
+
+ABSENT: Final = "absent"
+"""Expected of a resource that must not be stored; no version reads like that."""
 
 Outcome = Literal["created", "updated", "unchanged", "deleted"]
 """What became of one resource."""
@@ -27,27 +33,12 @@ class Edit:
     :param upserts: bodies with `resourceType` and `id`; ``meta`` is not kept. A secret that is written as the mask
         stays what it is.
     :param deletes: the key of each.
-    :param expected: the version that a resource must be in, as it was shown; ``"*"``: it must be stored, in any.
+    :param expected: the version that a resource must be in, as it was shown; or :data:`ANY`, or :data:`ABSENT`.
     """
 
     upserts: Sequence[Mapping[str, object]] = field(default=(), repr=False)
     deletes: Sequence[Key] = ()
     expected: Mapping[Key, str] = field(default_factory=dict)
-
-
-class NotStored(Rejected):
-    """A resource that is to be deleted is not stored."""
-
-
-class Conflict(Exception):
-    """A resource is not in the version that somebody expected: others changed it, or deleted it.
-
-    :param key: of the resource.
-    """
-
-    def __init__(self, key: Key) -> None:
-        super().__init__(f"{'/'.join(key)}: is not in the version that was expected; read it again")
-        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +83,25 @@ def refuse_unmet(edit: Edit, versions: Mapping[Key, str]) -> None:
 
     :param versions: of all that is stored.
     :raises NotStored: names each resource to delete that is not there.
-    :raises Conflict: a resource is not in the version that is expected.
+    :raises Conflict: a resource is not in the version that is expected, or is there and must not be.
     """
     absent = [key for key in edit.deletes if key not in versions]
     if absent:
         raise NotStored([Issue("/".join(key), "", "is not stored, so it cannot be deleted") for key in absent])
     for key, version in edit.expected.items():
-        if key not in versions or version not in ("*", versions[key]):
+        if not meets(versions.get(key), version):
             raise Conflict(key)
+
+
+def meets(stored: str | None, expected: str) -> bool:
+    """Whether what is stored is what was expected of it.
+
+    :param stored: the version; none: nothing is stored.
+    :param expected: a version, :data:`ANY` or :data:`ABSENT`.
+    """
+    if stored is None or expected == ABSENT:
+        return stored is None and expected == ABSENT
+    return expected in (ANY, stored)
 
 
 def written(edit: Edit, stored: Callable[[Key], object]) -> dict[Key, Written]:
@@ -138,7 +140,8 @@ def _kept(body: dict[str, object]) -> Written:
     if len(text) > MAX_BODY:
         raise Rejected.at("", f"must not be larger than {MAX_BODY} bytes")
     try:
-        strict_json.loads(text)
+        # The array around it, in a file or an export, is one level more.
+        strict_json.loads(f"[{text}]")
     except ValueError as reason:
         raise Rejected.at("", f"is {reason}") from None
     return Written(body, text)

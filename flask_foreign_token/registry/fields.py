@@ -14,6 +14,12 @@ from ..printable import shown
 MASK = "********"
 """What is shown in place of a secret."""
 
+MAX_ITEMS = 1000
+"""Items of the longest list."""
+
+MAX_UNKNOWN = 10
+"""Unknown attributes of one object that are named; for each the one that was meant is sought."""
+
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -83,12 +89,20 @@ class Line(Text):
 
 
 class Secret(Text):
-    """A secret as it is, checked where it is put to use; references to one are not supported by this version."""
+    """A secret as it is, checked where it is put to use; references to one are not supported by this version.
+
+    :param bound_to: paths in the resource to what says whose secret it is, and to where it is sent. The mask stands for
+        a secret only while these are what they were: who may write a resource may not thereby learn its secret.
+    """
 
     default_error_messages = _reasons(
         reference="must be a text; a reference to a secret is not supported by this version",
         mask="is the mask that stands for a secret, not a secret",
     )
+
+    def __init__(self, *, bound_to: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.bound_to = tuple(bound_to)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         if isinstance(value, Mapping):
@@ -100,9 +114,21 @@ class Secret(Text):
 
 
 class Items(fields.List[Any]):
-    """A list; an empty one too."""
+    """A list; an empty one too.
 
-    default_error_messages = _reasons(invalid="must be a list")
+    :param longest: items that it may have; in a longer one no item is looked at.
+    """
+
+    default_error_messages = _reasons(invalid="must be a list", long="must not hold more than {longest}")
+
+    def __init__(self, item: fields.Field[Any], *, longest: int = MAX_ITEMS, **kwargs: Any) -> None:
+        super().__init__(item, **kwargs)
+        self.longest = longest
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[Any]:
+        if isinstance(value, list | tuple) and len(value) > self.longest:
+            raise self.make_error("long", longest=self.longest)
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
 class Several(Items):
@@ -157,8 +183,14 @@ class StrictSchema(Schema):
     def handle_error(self, error: ValidationError, data: Any, *, many: bool, **kwargs: Any) -> None:
         known = [field.data_key or name for name, field in self.load_fields.items()]
         messages: Any = error.messages
-        for name in set(messages) - {*known, "_schema"}:
+        unknown = sorted((name for name in messages if name != "_schema" and name not in known), key=str)
+        for name in unknown[:MAX_UNKNOWN]:
             messages[name] = [self._unknown(str(name), known)]
+        for name in unknown[MAX_UNKNOWN:]:
+            del messages[name]
+        more = len(unknown) - MAX_UNKNOWN
+        if more > 0:
+            messages["_schema"] = [*messages.get("_schema", ()), f"has {more} more attributes that do not exist"]
 
     def _unknown(self, name: str, known: Iterable[str]) -> str:
         if name in self.later:

@@ -21,7 +21,7 @@ from .feed import News
 from .file_edits import edited
 from .items import kept_in, key_of, resource_in
 from .registry import Contents, Kept
-from .replacing import locked, replace
+from .replacing import WAIT, locked, replace
 from .resources import Key, Resource
 
 MAX_SIZE = 16 * 1024 * 1024
@@ -41,10 +41,19 @@ class FileRegistry:
 
     :param path: of the file; nothing is read until it is asked for.
     :param clock: nanoseconds since the epoch.
+    :param wait: seconds that an edit waits for another one to end.
     """
 
-    def __init__(self, path: str | Path, environ: Mapping[str, str], clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        environ: Mapping[str, str],
+        clock: Callable[[], int] = time.time_ns,
+        *,
+        wait: float = WAIT,
+    ) -> None:
         self._path = Path(path)
+        self._wait = wait
         self._environ = environ
         self._clock = clock
         self._last: tuple[Contents, _Signature] | None = None
@@ -79,6 +88,16 @@ class FileRegistry:
                 found.append(kept_in(item, key))
         return found
 
+    def unreadable(self, type_: str | None = None, id_: str | None = None) -> list[Issue]:
+        """See :meth:`Store.unreadable`. It is the items whose id cannot be told."""
+        return [
+            issue
+            for position, item in enumerate(self._items_if_there())
+            if id_ is None and key_of(item, self._environ) is None and type_ in (None, _type_in(item))
+            if isinstance(entry := self._entry(item, position), Rejected)
+            for issue in entry.issues
+        ]
+
     def edit(self, edit: Edit, *, check: Check) -> dict[Key, Outcome]:
         """See :meth:`Store.edit`. A file that is not there is made; its folder must be.
 
@@ -89,7 +108,7 @@ class FileRegistry:
         if not target.parent.is_dir():
             raise self._rejected(f"cannot be written: there is no folder {target.parent}")
         try:
-            with locked(target.parent):
+            with locked(target.parent, self._wait):
                 return self._edit(edit, check, target)
         except OSError as error:
             raise self._rejected(f"cannot be written: {error.strerror}") from None
@@ -182,6 +201,10 @@ class FileRegistry:
 
     def _rejected(self, reason: str) -> Rejected:
         return Rejected([Issue(str(self), "", reason)])
+
+
+def _type_in(item: object) -> object:
+    return item.get("resourceType") if isinstance(item, dict) else None
 
 
 def _place_of_fault(raw: bytes) -> str:

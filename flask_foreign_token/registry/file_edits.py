@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from .. import strict_json
-from .edits import Edit, Outcome, Written, refuse_unmet, written
-from .faults import Faults
+from .edits import Edit, Outcome, refuse_unmet, written
 from .items import kept_in, key_of
 from .resources import Key, canonical
 
@@ -20,7 +18,7 @@ def edited(items: Sequence[object], edit: Edit, environ: Mapping[str, str]) -> t
     A resource is replaced where it stands, or comes last; one that was there twice is there once when it has been
     written. Every other item stays as it is, whether it is a resource or not.
 
-    :raises Rejected: see :func:`~.edits.written`; a body nests too deeply for a file.
+    :raises Rejected: see :func:`~.edits.written`.
     :raises NotStored: a resource to delete is not there.
     :raises Conflict: a resource is not in the version that is expected.
     """
@@ -28,7 +26,6 @@ def edited(items: Sequence[object], edit: Edit, environ: Mapping[str, str]) -> t
     kept = {key: kept_in(cast("Item", items[positions[0]]), key) for key, positions in places.items()}
     refuse_unmet(edit, {key: resource.version for key, resource in kept.items()})
     forms = written(edit, lambda key: kept[key].body if key in kept else None)
-    _refuse_too_deep(forms)
     left = dict(enumerate(items))
     outcomes: dict[Key, Outcome] = {}
     for key, form in forms.items():
@@ -61,14 +58,3 @@ def _places(items: Sequence[object], environ: Mapping[str, str]) -> dict[Key, li
 def _remove(items: dict[int, object], positions: Sequence[int]) -> None:
     for position in positions:
         del items[position]
-
-
-def _refuse_too_deep(forms: Mapping[Key, Written]) -> None:
-    """The array around them is one level more."""
-    faults = Faults()
-    for key, form in forms.items():
-        try:
-            strict_json.loads(f"[{form.text}]")
-        except ValueError as reason:
-            faults.add("/".join(key), "", f"is {reason}")
-    faults.raise_any()

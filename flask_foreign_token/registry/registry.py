@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..errors import Issue
 from .edits import Check, Edit, Outcome
 from .feed import BEGINNING, Change, News
 from .resources import Key, Resource
@@ -69,6 +70,14 @@ class Store(Protocol):
 
         :raises Rejected: the place itself cannot be read.
         :raises DatabaseUnavailable: the database cannot be reached.
+        """
+
+    def unreadable(self, type_: str | None = None, id_: str | None = None) -> list[Issue]:
+        """Why there is more than :meth:`kept` finds: what is wrong with what cannot be read as a resource.
+
+        :param type_: only with what is kept as one of that type; none: of any, or of none that is known.
+        :param id_: only with what is kept under that id.
+        :raises: as :meth:`kept`.
         """
 
     def edit(self, edit: Edit, *, check: Check) -> dict[Key, Outcome]:

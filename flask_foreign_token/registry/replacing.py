@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,20 +16,29 @@ if sys.platform != "win32":
     import fcntl
 
 
+WAIT = 15.0
+"""Seconds that an editor waits while another one is at it, as one waits for an SQLite file."""
+
+_LOOK = 0.01
+# Seconds between two looks.
+
+
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, wait: float = WAIT) -> Iterator[None]:
     """A block in which nobody else is who asks for the same, in this process or another on the same machine.
 
     Where the system has no such lock (Windows) there is none.
 
+    :param wait: seconds after which it is given up, 0 or more.
     :raises OSError: the folder is not there, or must not be read.
+    :raises TimeoutError: somebody else has kept it locked all the time.
     """
     if sys.platform == "win32":
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor, wait)
         try:
             yield
         finally:
@@ -35,6 +46,20 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, wait: float) -> None:
+    end = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                reason = f"another process has kept its folder locked for {wait:g} seconds; see who, and try again"
+                raise TimeoutError(errno.ETIMEDOUT, reason) from None
+            time.sleep(_LOOK)
+        else:
+            return
 
 
 def replace(path: Path, content: bytes) -> None:

@@ -14,7 +14,7 @@ from marshmallow import ValidationError
 from ..errors import Issue, Rejected
 from ..printable import shown
 from .fields import flatten, nearest
-from .schemas import ID, SCHEMAS, target
+from .schemas import ID, NO_ID, SCHEMAS, target
 
 _ID = re.compile(ID)
 
@@ -222,7 +222,7 @@ def _id_of(body: Mapping[str, object]) -> str:
     if written is None:
         raise Rejected.at("id", "is required")
     if not isinstance(written, str) or not _ID.match(written):
-        raise Rejected.at("id", "must be 1 to 64 of the characters A-Z a-z 0-9 - . _")
+        raise Rejected.at("id", NO_ID)
     return written
 
 

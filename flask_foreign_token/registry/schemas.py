@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from marshmallow import Schema, ValidationError, fields, validate, validates, validates_schema
 
 from ..introspection.keys import ALGORITHMS, spellings
+from ..users.mapping import MAX_RULES
 from .fields import (
     Flag,
     Group,
@@ -27,8 +28,11 @@ from .fields import (
     meaning,
 )
 
-ID = r"[A-Za-z0-9\-._]{1,64}\Z"
-"""What an id looks like; :func:`re.match` anchors it in front."""
+ID = r"(?!\.\.?\Z)[A-Za-z0-9\-._]{1,64}\Z"
+"""What an id looks like; :func:`re.match` anchors it in front. Addresses cannot end with ``.`` or ``..``."""
+
+NO_ID = "must be 1 to 64 of the characters A-Z a-z 0-9 - . _, and neither . nor .."
+"""What is said of a text that is none."""
 
 _ALGORITHMS = sorted(frozenset[str]().union(*map(spellings, ALGORITHMS)))
 _SCOPE = validate.Regexp(r"[\x21\x23-\x5b\x5d-\x7e]+\Z", error="must be one scope (RFC 6749, section 3.3)")
@@ -61,7 +65,7 @@ class ResourceSchema(StrictSchema):
 
     type_name = Line(data_key="resourceType", metadata=meaning("which of the three it is"))
     id = Line(
-        validate=validate.Regexp(ID, error="must be 1 to 64 of the characters A-Z a-z 0-9 - . _"),
+        validate=validate.Regexp(ID, error=NO_ID),
         metadata=meaning("its name, unique for its type"),
     )
     meta = Object(metadata=meaning("version and time as they were read; written back, it changes nothing"))
@@ -70,7 +74,16 @@ class ResourceSchema(StrictSchema):
 
 class ClientSchema(StrictSchema):
     id = Line(metadata=meaning("the client's id at the provider"))
-    secret = Secret(metadata=meaning("the client's secret"))
+    secret = Secret(
+        bound_to=(
+            "issuer",
+            "token_endpoint",
+            "introspection_endpoint",
+            "revocation_endpoint",
+            "client.id",
+        ),
+        metadata=meaning("the client's secret"),
+    )
     auth_method = Line(data_key="auth-method", metadata=meaning("how the client authenticates there"))
     redirect_uri = Line(metadata=meaning("where the provider sends people back to"))
 
@@ -109,6 +122,7 @@ class IdentityProviderSchema(ResourceSchema):
     to_scim = Object(
         data_key="toScim",
         load_default=dict,
+        validate=validate.Length(max=MAX_RULES, error="must not have more than {max} rules"),
         metadata=meaning(
             'copies members of userinfo into the user: its name to a path, `{"given_name": ["name", "givenName"]}`'
         ),
@@ -140,7 +154,7 @@ class KeySchema(StrictSchema):
 class JwtSchema(StrictSchema):
     iss = Line(required=True, metadata=meaning("the issuer that tokens must name; compared, not called"))
     secret = Secret(metadata=meaning("the secret shared with the issuer, for HS256 and its kin"))
-    keys = Several(Group(KeySchema), metadata=meaning("the issuer's keys"))
+    keys = Several(Group(KeySchema), longest=100, metadata=meaning("the issuer's keys"))
     aud = OneOrSeveral(Line(), metadata=meaning("the audience: one of these must be in the token's `aud`"))
     client_id = OneOrSeveral(
         Line(),

@@ -30,7 +30,8 @@ def masked(body: Mapping[str, object]) -> dict[str, object]:
 def restored(body: Mapping[str, object], stored: object) -> dict[str, object]:
     """`body` with the secrets of `stored` where the mask is written.
 
-    An item of a list is the stored one at the same position, and that only while nothing but secrets differs.
+    An item of a list is the stored one at the same position, and that only while nothing but secrets differs. What a
+    secret is bound to (:class:`~.fields.Secret`) must not differ either.
 
     :param stored: the body that is stored; anything else: none is.
     :raises Rejected: names every mask that stands for nothing that is stored.
@@ -38,15 +39,21 @@ def restored(body: Mapping[str, object], stored: object) -> dict[str, object]:
     members = _members_of(body)
     if members is None:
         return dict(body)
-    restoration = _Restoration()
-    kept = restoration.members(members, body, stored if isinstance(stored, Mapping) else {}, ())
+    before = stored if isinstance(stored, Mapping) else {}
+    restoration = _Restoration(body, before)
+    kept = restoration.members(members, body, before, ())
     restoration.faults.raise_any()
     return kept
 
 
 @dataclass(frozen=True, slots=True)
 class _Secret:
-    """The place of a secret."""
+    """The place of a secret.
+
+    :param bound_to: see :class:`~.fields.Secret`.
+    """
+
+    bound_to: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,7 @@ class _Nothing(Enum):
 
 def _place(field: fields.Field[object]) -> _Place | None:
     if isinstance(field, Secret):
-        return _SECRET
+        return _Secret(field.bound_to)
     if isinstance(field, fields.Nested):
         members = _members(field.schema)
         return _Object(members) if members is not None else None
@@ -125,7 +132,9 @@ def _masked(place: _Place | None, value: object) -> object:
 class _Restoration:
     """Goes through a body beside the stored one, and notes the masks that stand for nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, body: Mapping[str, object], stored: Mapping[str, object]) -> None:
+        self._body = body
+        self._stored = stored
         self.faults = Faults()
 
     def members(self, members: _Members, value: Mapping[str, object], stored: object, path: Path) -> dict[str, object]:
@@ -152,7 +161,13 @@ class _Restoration:
             self.faults.add("", ".".join(path), stored.value)
         elif _masked(place, stored) != MASK:
             self.faults.add("", ".".join(path), _Nothing.STORED.value)
+        elif isinstance(place, _Secret) and (changed := self._changed(place)):
+            reason = f"must be written again, since {', '.join(changed)} changed; the mask does not stand for it there"
+            self.faults.add("", ".".join(path), reason)
         return stored
+
+    def _changed(self, place: _Secret) -> list[str]:
+        return [path for path in place.bound_to if _at(self._body, path) != _at(self._stored, path)]
 
     def _items(self, place: _Place, value: Sequence[object], stored: object, path: Path) -> list[object]:
         items: list[object] = []
@@ -162,6 +177,12 @@ class _Restoration:
                 there = _Nothing.ALIKE
             items.append(self._value(place, item, there, (*path, str(position))))
         return items
+
+
+def _at(value: object, path: str) -> object:
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
 
 
 def _member(stored: object, name: str) -> object:

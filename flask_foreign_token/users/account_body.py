@@ -47,7 +47,7 @@ class UserSchema(StrictSchema):
     id = Text(metadata=meaning("the primary key in the application's model, as a text"))
     identifier = Items(
         Group(IdentifierSchema),
-        validate=validate.Length(max=MAX_IDENTIFIERS, error="must not hold more than {max}"),
+        longest=MAX_IDENTIFIERS,
         load_default=[],
         metadata=meaning("by what providers call the user; what is left out is taken away"),
     )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm as sa_orm
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm.exc import FlushError
 
@@ -29,11 +28,6 @@ from .store import (
 
 if TYPE_CHECKING:
     from .models import Models
-
-_AHEAD = sa.text(
-    "SELECT setval(it.name, :key) FROM (SELECT pg_get_serial_sequence(:table, :column)::regclass AS name) AS it "
-    "WHERE it.name IS NOT NULL AND :key > coalesce(pg_sequence_last_value(it.name), 0)"
-)
 
 
 class AccountRows:
@@ -120,12 +114,9 @@ class AccountRows:
             # What outlived a user of that key, where the database enforces no foreign keys, must not come back.
             self._delete_where(connection, self._table.c.user_id == key)
         try:
-            user = insert_user(self._models, connection, **attributes)
+            return insert_user(self._models, connection, **attributes)
         except (TypeError, FlushError):
             raise Rejected.at("", self.refusal) from None
-        if isinstance(key, int) and connection.dialect.name == "postgresql":
-            self._keep_ahead(connection, key)
-        return user
 
     @property
     def refusal(self) -> str:
@@ -134,15 +125,6 @@ class AccountRows:
             f"{self._models.user.__name__} refuses a row that sets nothing but its key; "
             "give its columns defaults, or another key"
         )
-
-    def _keep_ahead(self, connection: sa.Connection, key: int) -> None:
-        """PostgreSQL counts keys up without a look at those that were given: it would give this one again."""
-        column = sa.inspect(self._models.user).primary_key[0]
-        quote = connection.dialect.identifier_preparer
-        names = {"table": quote.format_table(column.table), "column": column.name}
-        # Who may not set a sequence stores the user all the same.
-        with suppress(DBAPIError), connection.begin_nested():
-            connection.execute(_AHEAD, {"key": key, **names})
 
     def write(self, connection: sa.Connection, before: StoredUser, after: StoredUser) -> None:
         """Store what differs."""

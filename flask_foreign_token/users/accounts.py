@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
-from ..errors import Rejected
+from ..errors import Conflict, Issue, NotStored, Rejected
 from ..printable import shown
-from ..registry.edits import Conflict, NotStored, Outcome
+from ..registry.edits import Outcome, meets
 from ..registry.faults import Faults
 from ..registry.feed import USER
 from ..transactions import Transactions
@@ -22,7 +22,7 @@ from .account_plan import admitted, pair_of, planned
 from .account_rows import AccountRows
 from .announced_writes import AnnouncedWrites, Writing
 from .mapping import user_resource
-from .primary_keys import key_of, new_key
+from .primary_keys import is_counted, key_of, new_key
 from .store import StoredUser, is_storable
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 2
 """How often a change is tried: the loser of a race must see what the winner has stored."""
+
+_NOT_STORED = "is not stored"
+_FORBIDDEN = "cannot be changed: a constraint of the model forbids it"
 
 _LARGEST_OFFSET = 2**62
 
@@ -57,6 +60,21 @@ class Page:
 
     total: int
     users: list[ShownUser]
+
+
+def read_identifier(text: str) -> tuple[str | None, str]:
+    """System and value of ``SYSTEM|VALUE``, for :meth:`Accounts.search`; of a value alone the system is none.
+
+    A value can have a bar in it where the system is there.
+
+    :raises ValueError: it reads otherwise.
+    """
+    system, bar, value = text.partition("|")
+    if bar and system and value:
+        return system, value
+    if text and not bar:
+        return None, text
+    raise ValueError("must read SYSTEM|VALUE, or VALUE for any system")
 
 
 class Accounts:
@@ -88,6 +106,7 @@ class Accounts:
     ) -> None:
         self._rows = AccountRows(models)
         self._key_column: sa.Column[Any] = sa.inspect(models.user).primary_key[0]
+        self._is_counted = is_counted(self._key_column)
         self._transactions = transactions
         self._writes = writes
         self._issuer_of = issuer_of
@@ -141,12 +160,14 @@ class Accounts:
         unless they are what is shown already, they are kept with the newest identifier, where the next userinfo of its
         provider takes their place.
 
-        :param id_: none: a new user, whose key the app's model gives.
+        :param id_: none: a new user, whose key the app's model gives. Where the database counts the keys, no other
+            user can be made.
         :param body: a User resource; ``meta`` is not looked at.
-        :param expected: the version that the user must be in; ``"*"``: any, but there must be one.
+        :param expected: the version that the user must be in; or :data:`~..registry.edits.ANY`, or
+            :data:`~..registry.edits.ABSENT`.
         :return: ``"created"``, ``"updated"``, or ``"unchanged"``, in which case nothing was written.
         :raises Rejected: names every fault by its path.
-        :raises Conflict: the user is not in the version that is expected.
+        :raises Conflict: the user is not in the version that is expected, or is there and must not be.
         :raises RegistryUnavailable: whose identifiers are meant cannot be told.
         :raises DatabaseUnavailable: the database cannot be written.
         """
@@ -187,43 +208,70 @@ class Accounts:
             except (IntegrityError, AssertionError):
                 raise Rejected.at("", "other rows refer to the user; delete those first, or deactivate it") from None
 
-    def set_active(self, id_: str, active: bool) -> ShownUser:
-        """Let a user in, or keep them out.
+    def set_active(self, ids: Sequence[str], active: bool) -> list[ShownUser]:
+        """Let users in, or keep them out: all of them or none.
 
-        It is the app's own attribute that is set, where it is one that can be; else every identifier of the user is
+        It is the app's own attribute that is set, where it is one that can be; else every identifier of a user is
         made inactive. Either keeps them out, and both are taken back.
 
-        :raises NotStored: there is none.
-        :raises Rejected: the app's attribute cannot be set and says otherwise, or there is neither that nor an
-            identifier.
+        :return: each user once, in the order of `ids`.
+        :raises NotStored: names each of those who are not stored.
+        :raises Rejected: names each user of whom the app's attribute cannot be set and says otherwise, or who has
+            neither that nor an identifier.
         :raises DatabaseUnavailable: the database cannot be written.
         """
-        with _named(id_):
-            try:
-                with self._writing_of(id_) as (writing, user):
-                    after = admitted(user, active=active, settable=self._rows.settable, now=self._clock())
-                    return self._write(writing, user, after)
-            except IntegrityError:
-                raise Rejected.at("inactive", "cannot be changed: a constraint of the model forbids it") from None
+        unique = list(dict.fromkeys(ids))
+        self._prepare_once()
+        try:
+            with self._writes.writing() as writing:
+                return self._admit(writing, self._all_locked(writing, unique), active)
+        except IntegrityError:
+            # It may be a constraint that is looked at when the transaction ends.
+            raise Rejected([Issue(USER, "inactive", _FORBIDDEN)]) from None
+
+    def _all_locked(self, writing: Writing, ids: Sequence[str]) -> list[StoredUser]:
+        # In one order, whoever asks, so that two do not wait for each other.
+        stored = {id_: self._locked(writing, id_) for id_ in sorted(ids)}
+        if absent := [Issue(_name_of(id_), "", _NOT_STORED) for id_ in ids if stored[id_] is None]:
+            raise NotStored(absent)
+        return [user for id_ in ids if (user := stored[id_]) is not None]
+
+    def _admit(self, writing: Writing, users: Sequence[StoredUser], active: bool) -> list[ShownUser]:
+        faults = Faults()
+        changed: list[ShownUser] = []
+        for user in users:
+            with faults.gathered(), _named(str(user.key)):
+                after = admitted(user, active=active, settable=self._rows.settable, now=self._clock())
+                try:
+                    with writing.connection.begin_nested():
+                        changed.append(self._write(writing, user, after))
+                except IntegrityError:
+                    raise Rejected.at("inactive", _FORBIDDEN) from None
+        faults.raise_any()
+        return changed
 
     @contextmanager
     def _writing_of(self, id_: str) -> Iterator[tuple[Writing, StoredUser]]:
         """A transaction on a user whom nobody else changes."""
-        absent = NotStored.at("", "is not stored")
-        key = key_of(self._key_column, id_)
-        if key is None:
-            raise absent
         self._prepare_once()
         with self._writes.writing() as writing:
-            try:
-                user = _called(id_, self._rows.locked(writing.connection, key))
-            except StatementError as error:
-                if _is_of_the_value(error):
-                    raise absent from None
-                raise
+            user = self._locked(writing, id_)
             if user is None:
-                raise absent
+                raise NotStored.at("", _NOT_STORED)
             yield writing, user
+
+    def _locked(self, writing: Writing, id_: str) -> StoredUser | None:
+        """The user, whom nobody else changes before the transaction ends; none: there is none."""
+        key = key_of(self._key_column, id_)
+        if key is None:
+            return None
+        try:
+            with writing.connection.begin_nested():
+                return _called(id_, self._rows.locked(writing.connection, key))
+        except StatementError as error:
+            if _is_of_the_value(error):
+                return None
+            raise
 
     def _put(
         self,
@@ -237,6 +285,9 @@ class Accounts:
         connection = writing.connection
         stored = None if key is None else _called(id_, self._rows.locked(connection, key))
         _refuse_unexpected(id_, stored, expected)
+        if stored is None and key is not None and self._is_counted:
+            reason = "is not there, and the application's model gives its own ids; POST a user without one"
+            raise Rejected.at("id", reason)
         known = {pair_of(identifier) for identifier in stored.identifiers} if stored is not None else set()
         vouching = self._vouching(connection, wanted, known, issuers)
         before = stored or self._rows.insert(connection, key, active=wanted.active)
@@ -300,13 +351,17 @@ def _named(id_: str | None) -> Iterator[None]:
     try:
         yield
     except Rejected as rejected:
-        raise rejected.within(USER if id_ is None else f"{USER}/{shown(id_)}") from None
+        raise rejected.within(_name_of(id_)) from None
+
+
+def _name_of(id_: str | None) -> str:
+    return USER if id_ is None else f"{USER}/{shown(id_)}"
 
 
 def _refuse_unexpected(id_: str | None, user: StoredUser | None, expected: str | None) -> None:
-    if expected is None or (user is not None and expected in ("*", _shown(user).version)):
-        return
-    raise Conflict((USER, id_ or ""))
+    version = None if user is None else _shown(user).version
+    if expected is not None and not meets(version, expected):
+        raise Conflict((USER, id_ or ""))
 
 
 def _called(id_: str | None, user: StoredUser | None) -> StoredUser | None:

@@ -14,6 +14,12 @@ CREATED_AT = "https://aidbox.app/ex/createdAt"
 MAX_DEPTH = 30
 """How deep objects and lists may be nested in what is stored; MariaDB takes 32 for JSON."""
 
+MAX_RULES = 100
+"""Rules of the largest ``toScim``; each is compared with all others."""
+
+MAX_STEPS = 10
+"""Names in the longest of its paths."""
+
 RESERVED = frozenset({"resourceType", "id", "identifier", "data", "inactive", "meta"})
 """Members of a User resource that are no attributes."""
 
@@ -61,12 +67,17 @@ def is_too_deep(value: object, depth: int = MAX_DEPTH) -> bool:
 
 
 def check_to_scim(rules: Mapping[str, object]) -> list[tuple[str, str]]:
-    """What is wrong with the ``toScim`` of a provider: the key of each faulty rule, and the reason."""
+    """What is wrong with the ``toScim`` of a provider: the key of each faulty rule, and the reason.
+
+    :param rules: at most :data:`MAX_RULES`.
+    """
     faults: list[tuple[str, str]] = []
     taken: dict[str, list[str]] = {}
     for key, path in rules.items():
         if not _is_path(path):
             faults.append((key, 'must be a list of names, such as ["name", "givenName"]'))
+        elif len(path) > MAX_STEPS:
+            faults.append((key, f"must not be longer than {MAX_STEPS} names"))
         elif path[0] in RESERVED:
             faults.append((key, f"must not reach {path[0]}, which is not for a provider to say"))
         elif other := next((other for other, place in taken.items() if _overlap(path, place)), None):

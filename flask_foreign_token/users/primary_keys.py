@@ -48,9 +48,19 @@ def new_key(column: sa.Column[Any], text: str) -> Any:
     longest = min(getattr(column.type, "length", None) or _LONGEST, _LONGEST)
     if not text.strip() or _CANNOT_BE_TYPED.search(text):
         raise Rejected.at("id", "must not be blank, nor hold a slash or control characters")
+    if text in (".", ".."):
+        raise Rejected.at("id", "must be neither . nor .., which no address can end with")
     if len(text) > longest:
         raise Rejected.at("id", f"must not be longer than {longest} characters")
     return key
+
+
+def is_counted(column: sa.Column[Any]) -> bool:
+    """Whether the database counts the keys up; one that somebody else gives would be in the way of that."""
+    if _kind(column) is not int:
+        return False
+    gives = column.server_default is not None or isinstance(column.default, sa.Sequence)
+    return gives or column.table.autoincrement_column is column
 
 
 def _kind(column: sa.Column[Any]) -> type[Any] | None:

@@ -107,6 +107,21 @@ def test_every_provider_is_checked_when_none_is_named(make_app: MakeApp, issuer:
     ]
 
 
+@pytest.mark.parametrize("iss", ["http://[x", "https://[::1", "urn:clinic"])
+def test_a_provider_with_an_odd_issuer_does_not_keep_others_from_being_checked(
+    make_app: MakeApp, hidden: Issuer, iss: str
+) -> None:
+    odd = hidden.resources("a")
+    odd[1]["jwt"] = {"iss": iss, "aud": "account"}
+    app = fill(make_app([]), [*odd, *hidden.resources("b"), policy("all")])
+
+    result = run(app, "doctor")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("ok       keys") == 2
+    assert f"{hidden.discovery_url} names the issuer" in result.stdout
+
+
 def test_a_login_is_for_one_provider(make_app: MakeApp, issuer: Issuer, hidden: Issuer) -> None:
     app = fill(make_app([]), [*hidden.resources("b"), *trusting(issuer, name="a")])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from inspect import cleandoc
+from pathlib import Path
 
 import click
 import pytest
@@ -14,7 +15,7 @@ from flask_foreign_token.cli.resources import list_
 from flask_foreign_token.documents import read_yaml
 from flask_foreign_token.testing import Issuer
 
-from ..apps import SECRET, SECRET_ISSUER, Resource, ask, introspector, policy, provider, secret_token
+from ..apps import SECRET, SECRET_ISSUER, Resource, ask, introspector, policy, provider, rows, secret_token
 from ..conftest import MakeApp
 from .commands import NAMES, fill, printed, refused, run, stored
 
@@ -186,3 +187,53 @@ def _commands(group: click.Group) -> Iterator[click.Command]:
             yield from _commands(command)
         else:
             yield command
+
+
+@pytest.fixture
+def spoilt_app(make_app: MakeApp, tmp_path: Path) -> Flask:
+    """An app of whose policies one is stored in a way that cannot be read."""
+    app = fill(make_app(SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/clinic.sqlite"), [policy("good"), policy("bad")])
+    rows(app, "UPDATE foreign_token_resource SET body = '[{' WHERE id = 'bad' RETURNING id")
+    return app
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_list_that_lacks_what_cannot_be_read_is_a_failure(spoilt_app: Flask, form: list[str]) -> None:
+    result = run(spoilt_app, "list", "AccessPolicy", *form)
+
+    assert (result.exit_code, "good" in result.stdout, "bad" in result.stdout) == (1, True, False)
+    assert (
+        "what is listed is not all, since this cannot be read:\nAccessPolicy/bad: the stored body is" in result.stderr
+    )
+    assert run(spoilt_app, "list", "IdentityProvider", *form).exit_code == 0
+
+
+def test_a_list_of_nothing_that_can_be_read_does_not_say_that_there_is_nothing(spoilt_app: Flask) -> None:
+    run(spoilt_app, "delete", "AccessPolicy", "good")
+
+    result = run(spoilt_app, "list", "AccessPolicy")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "is stored" not in result.stderr
+    assert "AccessPolicy/bad" in result.stderr
+
+
+def test_what_is_stored_and_cannot_be_read_is_not_said_to_be_absent(spoilt_app: Flask) -> None:
+    reason = refused(spoilt_app, "get", "AccessPolicy", "bad")
+
+    assert "AccessPolicy/bad: is stored, but cannot be read:" in reason
+    assert "the stored body is not JSON" in reason
+    assert run(spoilt_app, "delete", "AccessPolicy", "bad").exit_code == 0
+    assert "is not stored" in refused(spoilt_app, "get", "AccessPolicy", "bad")
+
+
+def test_items_of_a_file_that_are_no_resources_are_named(make_app: MakeApp) -> None:
+    app = make_app([policy("good"), {"resourceType": "AccessPolicy", "engine": "allow"}, 5])
+
+    listed, exported = run(app, "list", "AccessPolicy"), run(app, "export")
+
+    assert (listed.exit_code, exported.exit_code) == (1, 1)
+    assert "1.id: is required" in listed.stderr
+    assert "2: must be an object" not in listed.stderr
+    assert "2: must be an object" in exported.stderr
+    assert run(app, "list", "IdentityProvider").exit_code == 0

@@ -165,28 +165,6 @@ def test_a_faulty_document_is_refused_member_by_member(empty_app: Flask, publish
     assert stored(empty_app) == []
 
 
-def test_what_is_stored_already_is_overwritten_only_when_asked(empty_app: Flask, hidden: Issuer) -> None:
-    run(empty_app, *addition(hidden, "--audience", "account"))
-
-    reason = refused(empty_app, *addition(hidden, "--audience", "other"))
-    kept = body(empty_app, NAMES[1])["jwt"]
-    replaced = run(empty_app, *addition(hidden, "--audience", "other", "--replace"))
-
-    assert f"{NAMES[1]}: stored with other content; --replace overwrites it" in reason
-    assert kept == {"iss": CLINIC, "aud": "account"}
-    assert replaced.exit_code == 0, replaced.output
-    assert body(empty_app, NAMES[1])["jwt"] == {"iss": CLINIC, "aud": "other"}
-
-
-def test_the_same_again_changes_nothing(empty_app: Flask, hidden: Issuer) -> None:
-    run(empty_app, *addition(hidden, "--audience", "account"))
-
-    again = run(empty_app, *addition(hidden, "--audience", "account"))
-
-    assert again.exit_code == 0, again.output
-    assert f"unchanged {NAMES[0]}" in again.stdout
-
-
 def test_a_second_provider_of_one_issuer_is_refused(empty_app: Flask, hidden: Issuer) -> None:
     run(empty_app, *addition(hidden, "--audience", "account"))
     again = addition(hidden, "--audience", "account")
@@ -204,6 +182,39 @@ def test_an_id_that_is_none_is_refused(empty_app: Flask, hidden: Issuer, id_: st
     refused(empty_app, *arguments)
 
     assert stored(empty_app) == []
+
+
+@pytest.mark.parametrize("issuer", ["https://id.example/\u202eclinic", "https://id.example/ä", "clinic"])
+def test_an_issuer_that_is_none_is_refused(empty_app: Flask, hidden: Issuer, issuer: str) -> None:
+    words = ["provider", "add", "x", "--issuer", issuer, "--backchannel", hidden.url, "--audience", "account"]
+
+    assert "--issuer: must be a URL of printable ASCII characters" in refused(empty_app, *words)
+    assert stored(empty_app) == []
+
+
+@pytest.mark.parametrize("option", ["--audience", "--client-id", "--system"])
+def test_what_cannot_be_printed_is_refused(empty_app: Flask, hidden: Issuer, option: str) -> None:
+    reason = refused(empty_app, *addition(hidden, "--audience", "account", option, "a\u200b"))
+
+    assert f"{option}: must hold printable characters only" in reason
+    assert stored(empty_app) == []
+
+
+def test_an_issuer_that_cannot_be_typed_is_not_proposed(empty_app: Flask, publisher: Publisher) -> None:
+    publisher.publish(OPENID, metadata("https://id.example/\u202eclinic"))
+
+    reason = refused(empty_app, "provider", "add", "x", "--issuer", publisher.origin, "--audience", "account")
+
+    assert "not " + publisher.origin in reason
+    assert "type:" not in reason
+
+
+def test_help_shows_whole_lines(empty_app: Flask) -> None:
+    for words in (["--help"], ["provider", "--help"]):
+        _, _, listed = run(empty_app, *words).stdout.partition("Commands:\n")
+
+        assert listed
+        assert "..." not in listed
 
 
 def test_the_printed_command_works_when_it_is_pasted(tmp_path: Path, hidden: Issuer) -> None:

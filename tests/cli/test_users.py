@@ -202,6 +202,31 @@ def test_a_model_of_the_apps_own_is_shown_and_deactivated(bare_app: MakeApp, iss
     assert database_of(app) is db
 
 
+def test_one_who_cannot_be_deactivated_keeps_the_others_as_they_are(
+    bare_app: MakeApp, issuer: Issuer, tmp_path: Path
+) -> None:
+    app = bare_app(SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/own.sqlite")
+    db = SQLAlchemy(app)
+
+    class Person(db.Model):  # type: ignore[misc,name-defined]  # made by the extension
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    ForeignToken(app, db=db, user_class=Person)
+    add_views(app)
+    with app.app_context():
+        db.create_all()
+        db.session.add(Person(id=7))
+        db.session.commit()
+    fill(app)
+    (ann,) = sign_in(app, issuer, "ann")
+
+    reason = refused(app, "users", "deactivate", ann, "7")
+
+    assert "nothing was changed." in reason
+    assert "User/7 inactive: has no place" in reason
+    assert "inactive" not in printed(app, "users", "show", ann)
+
+
 @pytest.mark.parametrize("command", ["show", "activate", "deactivate"])
 def test_a_missing_id_is_refused(app: Flask, command: str) -> None:
     assert "Missing argument" in refused(app, "users", command)

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import orm as sa_orm
 
-from flask_foreign_token.errors import InvalidToken, Rejected
-from flask_foreign_token.registry.edits import Conflict
+from flask_foreign_token.errors import Conflict, InvalidToken, Rejected
+from flask_foreign_token.registry.edits import ABSENT
 from flask_foreign_token.tables import create_missing
 from flask_foreign_token.users.accounts import ShownUser
 from flask_foreign_token.users.mapping import MAX_DEPTH
@@ -169,13 +169,43 @@ def test_an_identifier_that_is_first_seen_while_it_is_registered_belongs_to_one_
     assert world.population == (1, 1)
 
 
-def test_a_key_that_was_given_by_hand_is_not_given_again(staff: Staff) -> None:
+def test_no_key_that_is_given_stands_in_the_way_of_those_that_are_counted(staff: Staff) -> None:
     desk = Desk(staff.world)
 
-    desk.put("1", identifier=named("ann"))
-    desk.put("3")
+    for id_ in ("2", str(2**31 - 1)):
+        [(_, path, reason)] = faults_of(desk.put, id_, identifier=named("ann"))
+        assert (path, "gives its own ids" in reason) == ("id", True)
 
-    assert [int(desk.put(None).id) for _ in range(3)] == [4, 5, 6]
+    keys = [desk.put(None).id for _ in range(3)]
+    assert len(set(keys)) == 3
+    assert desk.outcome(keys[0], {"identifier": named("ann")}) == "updated"
+
+
+@pytest.mark.parametrize("own_ids", [True, False])
+def test_of_many_who_create_one_user_one_succeeds(world: World, own_ids: bool) -> None:
+    desks = [Desk(world) for _ in range(8)]
+
+    def create(number: int) -> str:
+        body = {"identifier": named(str(number))} if own_ids else {}
+        try:
+            return desks[number].accounts.put("7", body, expected=ABSENT)[0]
+        except Conflict:
+            return "conflict"
+
+    assert sorted(at_once(8, create)) == ["conflict"] * 7 + ["created"]
+
+
+def test_one_of_several_who_cannot_be_made_inactive_leaves_all_as_they_were(staff: Staff) -> None:
+    desk = Desk(staff.world)
+    ann, bob = desk.put(None, identifier=named("ann")), desk.put(None, identifier=named("bob"))
+
+    for stranger in ("999", str(2**40), "nobody"):
+        assert faults_of(desk.accounts.set_active, [ann.id, stranger, bob.id], False) == [
+            (f"User/{stranger}", "", "is not stored")
+        ]
+
+    assert [desk.accounts.get(user.id) for user in (ann, bob)] == [ann, bob]
+    assert [user.resource["inactive"] for user in desk.accounts.set_active([ann.id, bob.id], False)] == [True, True]
 
 
 @pytest.mark.parametrize("id_", [str(2**31), str(2**62), "ann", "1.0"])
@@ -189,27 +219,27 @@ def test_what_is_no_key_of_that_column_is_nobodys(staff: Staff, id_: str) -> Non
 
 def test_the_apps_own_attribute_keeps_a_user_out(staff: Staff) -> None:
     desk, provider = Desk(staff.world), a_provider(Says())
-    desk.put("7", identifier=named("ann"))
+    key = desk.put(None, identifier=named("ann")).id
 
-    desk.accounts.set_active("7", False)
+    desk.accounts.set_active([key], False)
 
     with pytest.raises(InvalidToken):
         staff.world.users().find_or_create(a_token("ann"), provider, a_credential())
-    desk.put("7", identifier=named("ann"))
-    assert staff.world.users().find_or_create(a_token("ann"), provider, a_credential()).key == 7
+    desk.put(key, identifier=named("ann"))
+    assert str(staff.world.users().find_or_create(a_token("ann"), provider, a_credential()).key) == key
 
 
 def test_a_user_to_whom_other_rows_refer_is_not_deleted_before_those_are(staff: Staff) -> None:
     desk = Desk(staff.world)
-    desk.put("7", identifier=named("ann"))
+    key = desk.put(None, identifier=named("ann")).id
     with staff.world.transactions.writing() as connection:
-        connection.execute(sa.insert(staff.notes[0].__table__).values(author_id=7))
+        connection.execute(sa.insert(staff.notes[0].__table__).values(author_id=int(key)))
 
-    [(_, _, reason)] = faults_of(desk.accounts.delete, "7")
+    [(_, _, reason)] = faults_of(desk.accounts.delete, key)
 
     assert "other rows refer to the user" in reason
     assert staff.world.population == (1, 1)
     with staff.world.transactions.writing() as connection:
         connection.execute(sa.delete(staff.notes[0].__table__))
-    desk.accounts.delete("7")
+    desk.accounts.delete(key)
     assert staff.world.population == (0, 0)

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from ..apps import ask
-from ..cli.commands import refused, run
+from ..apps import Resource, ask, policy
+from ..cli.commands import fill, refused, run
 from ..conftest import MakeApp
+from ..publishing import OPENID, metadata, publishing
 from .keycloak import MakeRealm, Realm
 
 SECRET = "the-secret-of-every-client"
@@ -77,6 +78,31 @@ def failures(app: Flask, *login: str) -> str:
     return failed
 
 
+def by_hand(realm: Realm) -> list[Resource]:
+    """The three resources of the tutorial, with its two addresses: what is called, and what is compared."""
+    below = f"{realm.url}/protocol/openid-connect"
+    return [
+        {
+            "resourceType": "IdentityProvider",
+            "id": "keycloak",
+            "title": "Keycloak",
+            "system": "keycloak",
+            "scopes": ["profile", "openid"],
+            "userinfo_endpoint": f"{below}/userinfo",
+            "userinfo-source": "userinfo-endpoint",
+        },
+        {
+            "resourceType": "TokenIntrospector",
+            "id": "keycloak-jwt-introspector",
+            "type": "jwt",
+            "jwt": {"iss": realm.issuer, "aud": "account"},
+            "jwks_uri": f"{below}/certs",
+            "identity_provider": {"reference": "IdentityProvider/keycloak"},
+        },
+        policy("users", {"jwt": {"iss": realm.issuer}}),
+    ]
+
+
 def login(client_id: str, username: str | None = None) -> list[str]:
     words = ["--client-id", client_id, "--client-secret", SECRET]
     return words if username is None else [*words, "--username", username, "--password", PASSWORD]
@@ -114,6 +140,29 @@ def test_where_all_is_well_every_check_passes(app: Flask) -> None:
     assert result.exit_code == 0, result.output
     assert result.stdout.endswith("\n13 ok\n")
     assert "1 of 2 keys serve (RS256); left out 1: use is not sig" in result.stdout
+
+
+def test_the_tutorials_resources_are_enough_for_both_kinds_of_token(make_app: MakeApp, realm: Realm) -> None:
+    app = fill(make_app([]), by_hand(realm))
+
+    result = run(app, "doctor", "keycloak", *login("my-client", "testuser"))
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count(f"{realm.url}/protocol/openid-connect/token issued a token") == 2
+
+
+def test_a_token_endpoint_at_a_host_that_is_not_stored_gets_no_secret(make_app: MakeApp, realm: Realm) -> None:
+    with publishing() as elsewhere:
+        resources = by_hand(realm)
+        issuer = f"{elsewhere.origin}/realms/{realm.name}-elsewhere"
+        resources[1] |= {"jwt": {"iss": issuer, "aud": "account"}}
+        elsewhere.publish(f"/realms/{realm.name}-elsewhere{OPENID}", metadata(issuer))
+        app = fill(make_app([]), resources)
+
+        failed = failures(app, *login("my-client", "testuser"))
+
+    assert f"IdentityProvider/keycloak token_endpoint: {issuer}/token" in failed
+    assert len(elsewhere.asked) == 1
 
 
 @pytest.mark.parametrize("username", ["unfinished", "nameless"])

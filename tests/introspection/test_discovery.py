@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -11,6 +12,8 @@ from flask_foreign_token.errors import ProviderUnavailable, Rejected
 from flask_foreign_token.http import Http
 from flask_foreign_token.introspection.discovery import IssuerMismatch, NoMetadata, discover
 
+from ..http_fixtures import trusted_fixture  # noqa: F401
+from ..http_servers import answer, answering, serving
 from ..publishing import OAUTH, OPENID, Publisher, metadata, publishing
 
 ISSUER = "https://id.example/realms/clinic"
@@ -217,3 +220,75 @@ def test_an_address_that_must_not_be_called_is_not_called(
     http: Http, issuer: str, backchannel: str | None, path: str
 ) -> None:
     assert [name for name, _ in faults(http, issuer, backchannel)] == [path]
+
+
+@pytest.mark.parametrize(
+    "issuer", ["clinic", "urn:clinic", "https://[x", "https://id.example/ä", "https://id.example/ "]
+)
+def test_an_issuer_that_is_no_url_of_printable_ascii_is_refused(http: Http, publisher: Publisher, issuer: str) -> None:
+    [(path, reason)] = faults(http, issuer, publisher.origin)
+
+    assert path == "issuer"
+    assert "must be a URL of printable ASCII characters" in reason
+    assert publisher.asked == []
+
+
+@pytest.mark.parametrize("named", ["clinic", "https://id.example/\u202e", f"https://id.example/{'a' * 300}"])
+def test_an_issuer_that_cannot_be_typed_is_not_proposed(
+    http: Http, publisher: Publisher, backchannel: str, named: str
+) -> None:
+    publisher.publish(f"/realms/clinic{OPENID}", metadata(named))
+
+    with pytest.raises(IssuerMismatch) as mismatch:
+        discover(http, ISSUER, backchannel)
+
+    assert mismatch.value.named == ""
+
+
+# ---- what is asked for with TLS is not called without
+
+
+@pytest.mark.parametrize("member", ["token_endpoint", "userinfo_endpoint", "jwks_uri", "revocation_endpoint"])
+def test_a_document_that_came_by_tls_names_no_endpoint_without(
+    http: Http, trusted: ssl.SSLContext, member: str
+) -> None:
+    pages: list[bytes] = []
+    with serving(lambda peer: answering(*pages)(peer), tls=trusted) as server:
+        pages.append(answer(json.dumps(metadata(server.origin, **{member: "http://localhost/x"})).encode()))
+
+        assert faults(http, server.origin) == [
+            (member, "must be https, as the address is at which the document was found")
+        ]
+
+
+def test_a_document_that_came_by_tls_may_name_endpoints_with_it(http: Http, trusted: ssl.SSLContext) -> None:
+    pages: list[bytes] = []
+    with serving(lambda peer: answering(*pages)(peer), tls=trusted) as server:
+        pages.append(answer(json.dumps(metadata(server.origin)).encode()))
+
+        assert discover(http, server.origin).text("token_endpoint") == f"{server.origin}/token"
+
+
+def test_a_backchannel_with_tls_may_stand_for_an_issuer_without(http: Http, trusted: ssl.SSLContext) -> None:
+    issuer = "http://localhost:8180"
+    with serving(answering(answer(json.dumps(metadata(issuer)).encode())), tls=trusted) as server:
+        assert discover(http, issuer, server.origin).text("token_endpoint") == f"{issuer}/token"
+
+
+def test_an_issuer_with_tls_has_no_endpoint_without_but_at_its_backchannel(
+    http: Http, publisher: Publisher, backchannel: str
+) -> None:
+    document = metadata(ISSUER, backchannel)
+    publisher.publish(f"/realms/clinic{OPENID}", document)
+    there = discover(http, ISSUER, backchannel).text("token_endpoint")
+    publisher.publish(f"/realms/clinic{OPENID}", {**document, "token_endpoint": "http://localhost/token"})
+
+    assert there == f"{backchannel}/token"
+    assert faults(http, ISSUER, backchannel) == [("token_endpoint", "must be https, as the issuer is")]
+
+
+def test_browsers_are_not_sent_to_a_backchannel_without_tls(http: Http, publisher: Publisher, backchannel: str) -> None:
+    document = metadata(ISSUER, backchannel, authorization_endpoint=f"{backchannel}/auth")
+    publisher.publish(f"/realms/clinic{OPENID}", document)
+
+    assert faults(http, ISSUER, backchannel) == [("authorization_endpoint", "must be https, as the issuer is")]

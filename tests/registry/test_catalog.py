@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from flask_foreign_token.errors import Rejected
+from flask_foreign_token.errors import Conflict, NotStored, Rejected
 from flask_foreign_token.instants import instant
 from flask_foreign_token.registry.catalog import Catalog
 from flask_foreign_token.registry.database import RegistryTables
-from flask_foreign_token.registry.edits import Conflict, Edit, NotStored, Outcome
+from flask_foreign_token.registry.edits import Edit, Outcome
 from flask_foreign_token.registry.fields import MASK
 from flask_foreign_token.registry.file import FileRegistry
 from flask_foreign_token.registry.registry import Store

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine
 
-from flask_foreign_token.errors import Rejected
+from flask_foreign_token.errors import Conflict, NotStored, Rejected
 from flask_foreign_token.registry.database import RegistryTables
-from flask_foreign_token.registry.edits import Conflict, Edit, NotStored, Outcome
+from flask_foreign_token.registry.edits import Edit, Outcome
 from flask_foreign_token.registry.fields import MASK
 from flask_foreign_token.registry.resources import Key
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from flask_foreign_token.errors import Rejected
-from flask_foreign_token.registry.edits import Conflict, Edit, NotStored, State, refuse_unmet, written
+from flask_foreign_token.errors import Conflict, NotStored, Rejected
+from flask_foreign_token.registry.edits import ABSENT, Edit, State, refuse_unmet, written
 from flask_foreign_token.registry.fields import MASK
 from flask_foreign_token.registry.resources import Key
 
@@ -21,7 +21,11 @@ def test_an_edit_of_what_is_stored_in_the_expected_version_passes(expected: dict
     refuse_unmet(Edit(deletes=[A], expected=expected), VERSIONS)
 
 
-@pytest.mark.parametrize(("key", "version"), [(A, "2"), (A, ""), (B, "3"), (B, "*")])
+def test_what_is_expected_to_be_absent_passes_where_nothing_is_stored() -> None:
+    refuse_unmet(Edit([policy("b")], expected={B: ABSENT}), VERSIONS)
+
+
+@pytest.mark.parametrize(("key", "version"), [(A, "2"), (A, ""), (A, ABSENT), (B, "3"), (B, "*")])
 def test_another_version_than_the_expected_one_is_a_conflict(key: Key, version: str) -> None:
     with pytest.raises(Conflict, match="read it again") as caught:
         refuse_unmet(Edit([policy(key[1])], expected={key: version}), VERSIONS)

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from flask_foreign_token.errors import Issue, Rejected
-from flask_foreign_token.registry.edits import Conflict, Edit, NotStored, State
+from flask_foreign_token.errors import Conflict, Issue, NotStored, Rejected
+from flask_foreign_token.registry.edits import Edit, State
 from flask_foreign_token.registry.fields import MASK
 from flask_foreign_token.registry.file import FileRegistry
+from flask_foreign_token.registry.replacing import locked
 from flask_foreign_token.registry.resources import Key
 
 from .bodies import policy, provider
@@ -114,6 +115,16 @@ def test_a_file_that_is_not_there_is_made_for_no_other_edit(
             edit(path, **changes)
 
     assert not path.exists()
+
+
+def test_a_folder_that_somebody_keeps_locked_is_named(path: Path) -> None:
+    before = write(path, policy("a"))
+    registry = FileRegistry(path, {}, wait=0)
+
+    with locked(path.parent), pytest.raises(Rejected, match=r"registry\.json: cannot be written: another process has"):
+        registry.edit(Edit([policy("b")]), check=lambda before, after: None)
+
+    assert path.read_bytes() == before
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flask_foreign_token.errors import Issue, Rejected
-from flask_foreign_token.registry.edits import Conflict, State
+from flask_foreign_token.errors import Conflict, Issue, Rejected
+from flask_foreign_token.registry.edits import State
 from flask_foreign_token.registry.fields import MASK
 from flask_foreign_token.registry.file import FileRegistry
 from flask_foreign_token.registry.resources import Key

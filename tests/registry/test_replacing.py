@@ -87,6 +87,33 @@ def test_one_at_a_time_is_in_a_locked_folder(tmp_path: Path) -> None:
         assert all(threads.map(enter, range(4)))
 
 
+def test_an_editor_does_not_wait_for_ever(tmp_path: Path) -> None:
+    refused = pytest.raises(TimeoutError, match="another process has kept its folder locked")
+
+    with locked(tmp_path), refused, locked(tmp_path, 0.05):
+        pytest.fail("two are in it")
+
+    with locked(tmp_path, 0):
+        pass
+
+
+def test_an_editor_waits_for_another_one(tmp_path: Path) -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def stay() -> None:
+        with locked(tmp_path):
+            inside.set()
+            leave.wait(30)
+
+    with ThreadPoolExecutor(1) as threads:
+        staying = threads.submit(stay)
+        assert inside.wait(30)
+        threading.Timer(0.05, leave.set).start()
+        with locked(tmp_path):
+            assert leave.is_set()
+        staying.result(30)
+
+
 def test_a_folder_is_free_again_though_something_failed_in_it(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), locked(tmp_path):
         _ = 1 / 0

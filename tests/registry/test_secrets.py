@@ -45,6 +45,18 @@ def example(field: fields.Field[Any], secret: str) -> object:
     return "shown"
 
 
+def bound_in(schema: Schema) -> set[str]:
+    """What the secrets of `schema` are bound to."""
+    found: set[str] = set()
+    for field in schema.fields.values():
+        inner = field.inner if isinstance(field, fields.List) else field
+        if isinstance(inner, Secret):
+            found |= set(inner.bound_to)
+        if isinstance(inner, fields.Nested):
+            found |= bound_in(inner.schema)
+    return found
+
+
 def examples(schema: Schema, secret: str) -> dict[str, object]:
     return {field.data_key or name: example(field, secret) for name, field in schema.fields.items()}
 
@@ -75,6 +87,67 @@ def test_masking_leaves_the_body_as_it_is() -> None:
     masked(body)
 
     assert body == with_client(secret="hush")
+
+
+BOUND = {
+    "issuer": "https://idp.example",
+    "token_endpoint": "https://idp.example/token",
+    "introspection_endpoint": "https://idp.example/introspect",
+    "revocation_endpoint": "https://idp.example/revoke",
+}
+
+
+@pytest.mark.parametrize("name", BOUND)
+@pytest.mark.parametrize("value", ["https://evil.example", None])
+def test_a_mask_stands_for_no_secret_that_would_be_sent_elsewhere(name: str, value: str | None) -> None:
+    stored = with_client(secret="hush") | BOUND
+    body = stored | {name: value, "client": {"id": "app", "secret": MASK}}
+    if value is None:
+        del body[name]
+
+    [(path, reason)] = refused(body, stored)
+
+    assert (path, f"must be written again, since {name} changed" in reason) == ("client.secret", True)
+    assert restored(body | {"client": {"id": "app", "secret": "new"}}, stored)["client"] == {
+        "id": "app",
+        "secret": "new",
+    }
+
+
+def test_an_endpoint_that_was_not_there_is_elsewhere_too() -> None:
+    body = with_client(secret=MASK) | BOUND
+
+    [(_, reason)] = refused(body, with_client(secret="hush"))
+
+    assert "issuer, token_endpoint, introspection_endpoint, revocation_endpoint changed" in reason
+
+
+def test_a_mask_does_not_stand_for_the_secret_of_another_client() -> None:
+    body = provider(client={"id": "other", "secret": MASK})
+
+    [(path, reason)] = refused(body, with_client(secret="hush"))
+
+    assert (path, "since client.id changed" in reason) == ("client.secret", True)
+
+
+def test_a_mask_stays_a_secret_while_anything_else_changes() -> None:
+    stored = with_client(secret="hush") | BOUND
+    elsewhere = {"title": "New", "userinfo_endpoint": "https://other.example", "jwks_uri": "https://other.example/k"}
+
+    kept = restored(stored | elsewhere | {"client": {"id": "app", "secret": MASK, "redirect_uri": "https://x"}}, stored)
+
+    assert kept["client"] == {"id": "app", "secret": "hush", "redirect_uri": "https://x"}
+
+
+@pytest.mark.parametrize("type_", SCHEMAS)
+def test_what_secrets_are_bound_to_is_in_the_schemas(type_: str) -> None:
+    body = examples(SCHEMAS[type_], "hush") | {"resourceType": type_}
+
+    for path in bound_in(SCHEMAS[type_]):
+        value: Any = body
+        for name in path.split("."):
+            value = value[name]
+        assert value == "shown"
 
 
 @pytest.mark.parametrize("secret", [None, 5, "", ["hush"], {"env": "HUSH"}])

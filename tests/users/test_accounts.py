@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from flask_foreign_token.errors import InvalidToken
-from flask_foreign_token.registry.edits import Conflict, NotStored
+from flask_foreign_token.errors import Conflict, InvalidToken, NotStored
 from flask_foreign_token.users.store import identifier_id
 
 from .accounts import Desk, faults_of, named, without_meta
@@ -66,7 +65,7 @@ def test_a_user_without_identifiers_is_always_in_version_0(desk: Desk) -> None:
     user = desk.put(None, inactive=True)
 
     assert user.resource == {"resourceType": "User", "id": user.id, "identifier": [], "data": {}, "inactive": True}
-    assert user.version == desk.accounts.set_active(user.id, True).version == "0"
+    assert user.version == desk.accounts.set_active([user.id], True)[0].version == "0"
 
 
 def test_data_needs_an_identifier_to_be_kept_with(desk: Desk) -> None:
@@ -245,7 +244,7 @@ def test_the_time_of_a_change_is_shown(desk: Desk) -> None:
     before = desk.put("7", identifier=named("ann"))
     desk.world.clock.now += 60
 
-    after = desk.accounts.set_active("7", False)
+    [after] = desk.accounts.set_active(["7"], False)
 
     assert after.resource["meta"]["lastUpdated"] > before.resource["meta"]["lastUpdated"]
     assert after.resource["meta"]["extension"] == before.resource["meta"]["extension"]
@@ -300,8 +299,8 @@ def test_every_change_is_announced_and_forgotten_once(desk: Desk) -> None:
     desk.put("7", identifier=named("ann"))
     desk.put("7", identifier=named("ann"), x=1)
     desk.put("7", identifier=named("ann"), x=1)
-    desk.accounts.set_active("7", False)
-    desk.accounts.set_active("7", False)
+    desk.accounts.set_active(["7"], False)
+    desk.accounts.set_active(["7"], False)
     desk.accounts.delete("7")
 
     assert desk.announced == [("User", "7")] * 4
@@ -345,7 +344,7 @@ def test_a_deleted_user_is_gone_with_the_identifiers(desk: Desk) -> None:
 
 @pytest.mark.parametrize("id_", ["7", "", "\0", "\ud800", "x" * 300])
 def test_who_is_not_stored_can_be_neither_deleted_nor_changed(desk: Desk, id_: str) -> None:
-    for work in (desk.accounts.delete, lambda id_: desk.accounts.set_active(id_, True)):
+    for work in (desk.accounts.delete, lambda id_: desk.accounts.set_active([id_], True)):
         with pytest.raises(NotStored) as caught:
             work(id_)
         [issue] = caught.value.issues

@@ -29,7 +29,7 @@ def desk_of(tmp_path: Path) -> Iterator[MakeDesk]:
         active_attribute: str | None = None, also: Callable[[SQLAlchemy], object] = lambda db: None, **members: Any
     ) -> Desk:
         def person(db: SQLAlchemy) -> type:
-            id_ = sa.Column(sa.Integer, primary_key=True)
+            id_ = sa.Column(sa.Integer, primary_key=True, autoincrement=False)
             model = type("Person", (db.Model,), {"__bind_key__": "people", "id": id_, **members})
             # SQLAlchemy itself holds on to no class.
             kept.append(also(db))
@@ -42,6 +42,10 @@ def desk_of(tmp_path: Path) -> Iterator[MakeDesk]:
     yield make
     for world in worlds:
         closed(world)
+
+
+def counted() -> Any:
+    return sa.Column(sa.Integer, primary_key=True)
 
 
 def has_access(desk: Desk, value: str = "ann") -> bool:
@@ -61,7 +65,7 @@ def row(desk: Desk, key: object) -> Any:
 
 
 def test_a_new_user_gets_the_models_own_key_and_defaults(desk_of: MakeDesk) -> None:
-    desk = desk_of(nickname=sa.Column(sa.String(20), nullable=False, default="new"))
+    desk = desk_of(id=counted(), nickname=sa.Column(sa.String(20), nullable=False, default="new"))
 
     user = desk.put(None, identifier=named("ann"))
 
@@ -75,8 +79,41 @@ def test_a_key_that_is_given_is_the_users(desk_of: MakeDesk) -> None:
     desk = desk_of()
 
     assert desk.put("7", identifier=named("ann")).id == "7"
-    assert desk.put(None).id == "8"
-    assert [user.id for user in desk.accounts.search().users] == ["7", "8"]
+    assert [user.id for user in desk.accounts.search().users] == ["7"]
+
+
+COUNTED: dict[str, Callable[[], Any]] = {
+    "by itself": counted,
+    "an identity": lambda: sa.Column(sa.Integer, sa.Identity(), primary_key=True),
+    "a large one": lambda: sa.Column(sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    "a sequence": lambda: sa.Column(sa.Integer, sa.Sequence("people"), primary_key=True),
+    "a default of the server": lambda: sa.Column(sa.Integer, server_default=sa.text("7"), primary_key=True),
+}
+
+
+@pytest.mark.parametrize("column", COUNTED)
+def test_where_the_database_counts_the_keys_nobody_else_gives_one(desk_of: MakeDesk, column: str) -> None:
+    desk = desk_of(id=COUNTED[column]())
+
+    for id_ in ("1", "2147483647", "-5"):
+        [(resource, path, reason)] = faults_of(desk.put, id_, identifier=named("ann"))
+        assert (resource, path) == (f"User/{id_}", "id")
+        assert reason == "is not there, and the application's model gives its own ids; POST a user without one"
+    assert desk.world.population == (0, 0)
+
+
+def test_whoever_has_a_counted_key_can_be_written(desk_of: MakeDesk) -> None:
+    desk = desk_of(id=counted())
+    id_ = desk.put(None, identifier=named("ann")).id
+
+    assert desk.outcome(id_, {"identifier": named("ann"), "x": 1}) == "updated"
+    assert desk.put(None).id == "2"
+
+
+def test_a_key_that_the_app_thinks_of_is_not_counted(desk_of: MakeDesk) -> None:
+    desk = desk_of(id=sa.Column(sa.Integer, primary_key=True, default=lambda: 42))
+
+    assert [desk.put("7").id, desk.put(None).id] == ["7", "42"]
 
 
 @pytest.mark.parametrize("id_", ["ann", "", "07", "+7", "7.0", " 7", "\u0667", "1e3", "9" * 19, "9" * 5000, "True"])
@@ -137,7 +174,8 @@ def test_who_is_called_by_a_text_that_the_database_takes_for_another_is_nobody(d
 
 @pytest.mark.parametrize("id_", [None, "7"])
 def test_a_model_that_wants_more_than_a_key_is_named(desk_of: MakeDesk, id_: str | None) -> None:
-    desk = desk_of(nickname=sa.Column(sa.String(20), nullable=False))
+    key = counted() if id_ is None else sa.Column(sa.Integer, primary_key=True, autoincrement=False)
+    desk = desk_of(id=key, nickname=sa.Column(sa.String(20), nullable=False))
 
     [(resource, path, reason)] = faults_of(desk.put, id_, identifier=named("ann"))
 
@@ -151,7 +189,7 @@ def test_a_class_that_cannot_be_made_without_arguments_is_named(desk_of: MakeDes
     def init(self: object, nickname: str) -> None:
         """Wants a name."""
 
-    desk = desk_of(__init__=init)
+    desk = desk_of(id=counted(), __init__=init)
 
     [(_, _, reason)] = faults_of(desk.put, None)
 
@@ -234,7 +272,7 @@ def test_an_attribute_that_can_be_set_is_set(desk_of: MakeDesk, attribute: str) 
     assert has_access(desk)
     versions = []
     for active in (False, True, False):
-        shown = desk.accounts.set_active("7", active)
+        [shown] = desk.accounts.set_active(["7"], active)
         assert shown.resource.get("inactive", False) is not active
         assert has_access(desk) is bool(row(desk, 7).is_active) is active
         versions.append(int(shown.version))
@@ -259,9 +297,9 @@ def test_without_one_that_can_be_set_it_is_the_identifiers(desk_of: MakeDesk, at
     desk = desk_of("is_active" if attribute else None, **attribute)
     desk.put("7", identifier=named("ann", "nan"))
 
-    assert desk.accounts.set_active("7", False).resource["inactive"] is True
+    assert desk.accounts.set_active(["7"], False)[0].resource["inactive"] is True
     assert [has_access(desk, value) for value in ("ann", "nan")] == [False, False]
-    assert "inactive" not in desk.accounts.set_active("7", True).resource
+    assert "inactive" not in desk.accounts.set_active(["7"], True)[0].resource
     assert [has_access(desk, value) for value in ("ann", "nan")] == [True, True]
 
 
@@ -279,7 +317,7 @@ def test_without_attribute_and_identifier_nobody_can_be_inactive(desk_of: MakeDe
     desk = desk_of()
     desk.put("7")
 
-    for work in (lambda: desk.accounts.set_active("7", False), lambda: desk.put("7", inactive=True)):
+    for work in (lambda: desk.accounts.set_active(["7"], False), lambda: desk.put("7", inactive=True)):
         [(resource, path, reason)] = faults_of(work)
         assert (resource, path) == ("User/7", "inactive")
         assert "names no active_attribute that can be set" in reason
@@ -307,7 +345,7 @@ def test_an_attribute_that_does_not_stay_as_it_was_set_is_reported(desk_of: Make
     desk = desk_of("is_active", state=sa.Column(sa.String(9), default="active"), is_active=is_active)
     desk.put("7", identifier=named("ann"))
 
-    assert faults_of(desk.accounts.set_active, "7", False) == [
+    assert faults_of(desk.accounts.set_active, ["7"], False) == [
         ("User/7", "inactive", "was set, and the application's model did not keep it")
     ]
 
@@ -316,7 +354,7 @@ def test_a_constraint_of_the_model_has_the_last_word(desk_of: MakeDesk) -> None:
     desk = desk_of("is_active", is_active=sa.Column(sa.Boolean), __table_args__=(sa.CheckConstraint("is_active"), {}))
     desk.put("7", identifier=named("ann"))
 
-    [(_, path, _)] = faults_of(desk.accounts.set_active, "7", False)
+    [(_, path, _)] = faults_of(desk.accounts.set_active, ["7"], False)
 
     assert path == "inactive"
     assert has_access(desk)

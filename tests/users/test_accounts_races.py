@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from flask_foreign_token.errors import Rejected
-from flask_foreign_token.registry.edits import Conflict
+from flask_foreign_token.errors import Conflict, Rejected
 from flask_foreign_token.users.accounts import ShownUser
 
 from .accounts import Desk, faults_of, named
@@ -84,7 +83,7 @@ def test_who_is_put_while_somebody_else_changes_them_is_as_the_last_one_says(fil
     def act(number: int) -> object:
         if number:
             return desks[0].put("7", identifier=named("ann"), x=1)
-        return desks[1].accounts.delete("7") if change == "delete" else desks[1].accounts.set_active("7", False)
+        return desks[1].accounts.delete("7") if change == "delete" else desks[1].accounts.set_active(["7"], False)
 
     results = at_once(2, act)
 
