@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HeaderParsingError, HTTPError, ProtocolError
+from urllib3.exceptions import HeaderParsingError, HTTPError, InvalidHeader, ProtocolError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from urllib3.util.response import assert_header_parsing
 
@@ -61,7 +61,7 @@ _REASONS: Sequence[tuple[type[BaseException] | tuple[type[BaseException], ...], 
     (ssl.SSLError, "no TLS can be agreed upon"),
     (ConnectionError, "the connection was closed before an answer came"),
     (http.client.IncompleteRead, "an answer that ends too early"),
-    ((http.client.HTTPException, HeaderParsingError), "an answer that is not HTTP"),
+    ((http.client.HTTPException, HeaderParsingError, InvalidHeader), "an answer in malformed HTTP"),
     (OSError, "no way leads there"),
 )
 

@@ -75,7 +75,7 @@ def test_a_server_that_always_hangs_up_is_asked_twice_and_given_up(
         http.get(server.origin)
 
     assert server.connections == 2
-    assert reasons() == ["127.0.0.1: RemoteDisconnected"]
+    assert reasons() == ["127.0.0.1: the connection was closed before an answer came"]
 
 
 def test_a_request_after_close_opens_a_new_connection(http: Http) -> None:

@@ -93,7 +93,7 @@ def test_a_server_that_is_slow_in_any_part_of_its_answer_is_given_up(
     with serving(handle) as server, pytest.raises(ProviderUnavailable):
         quick.get(server.origin)
 
-    assert [reason.endswith("TimeoutError") for reason in reasons()] == [True]
+    assert [reason.endswith("no answer in time") for reason in reasons()] == [True]
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -109,7 +109,7 @@ def test_a_server_that_is_slow_to_take_the_request_is_given_up(
     with closing(quick), serving(handle, tls=tls) as server, pytest.raises(ProviderUnavailable):
         quick.post_form(server.origin, {"token": "a" * 16_000_000})
 
-    assert reasons() == ["127.0.0.1: TimeoutError"]
+    assert reasons() == ["127.0.0.1: no answer in time"]
 
 
 def test_a_long_form_is_sent_whole(http: Http) -> None:
@@ -126,7 +126,7 @@ def test_a_tls_handshake_that_drips_is_given_up(quick: Http, reasons: Callable[[
     with serving(handle) as server, pytest.raises(ProviderUnavailable):
         quick.get(server.origin.replace("http:", "https:"))
 
-    assert [reason.endswith("TimeoutError") for reason in reasons()] == [True]
+    assert [reason.endswith("no answer in time") for reason in reasons()] == [True]
 
 
 def test_a_body_that_drips_over_tls_is_given_up(
@@ -135,4 +135,4 @@ def test_a_body_that_drips_over_tls_is_given_up(
     with serving(drip_body, tls=trusted) as server, pytest.raises(ProviderUnavailable):
         quick.get(server.origin)
 
-    assert [reason.endswith("TimeoutError") for reason in reasons()] == [True]
+    assert [reason.endswith("no answer in time") for reason in reasons()] == [True]

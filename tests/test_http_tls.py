@@ -10,7 +10,7 @@ from flask_foreign_token.errors import ProviderUnavailable
 from flask_foreign_token.http import Http
 
 from .http_fixtures import http_fixture, reasons_fixture, trusted_fixture  # noqa: F401
-from .http_servers import answer, answering, self_signed, serving
+from .http_servers import Peer, answer, answering, self_signed, serving
 
 
 def test_a_certificate_that_the_system_trusts_is_accepted(http: Http, trusted: ssl.SSLContext) -> None:
@@ -30,7 +30,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
         http.get(server.origin)
 
     assert server.requests == []
-    assert reasons() == ["127.0.0.1: SSLCertVerificationError"]
+    assert reasons() == ["127.0.0.1: its certificate is not trusted"]
 
 
 def test_a_trusted_certificate_of_another_host_is_refused(
@@ -43,4 +43,15 @@ def test_a_trusted_certificate_of_another_host_is_refused(
         http.get(server.origin)
 
     assert server.requests == []
-    assert reasons() == ["127.0.0.1: SSLCertVerificationError"]
+    assert reasons() == ["127.0.0.1: its certificate is not trusted"]
+
+
+def test_a_server_that_speaks_no_tls_is_an_outage(http: Http, reasons: Callable[[], list[str]]) -> None:
+    def handle(peer: Peer) -> None:
+        peer.sock.recv(65536)
+        peer.write(answer(status="400 Bad Request"))
+
+    with serving(handle) as server, pytest.raises(ProviderUnavailable):
+        http.get(server.origin.replace("http:", "https:"))
+
+    assert reasons() == ["127.0.0.1: no TLS can be agreed upon"]

@@ -56,23 +56,31 @@ def print_lines(lines: Sequence[str]) -> None:
         _echo(printable(line))
 
 
-def wrapped(line: str, indent: int) -> list[str]:
-    """`line` made printable, and broken between words where a terminal is narrower.
+def entry(label: str, text: str, indent: int) -> list[str]:
+    """`text` beside its label, or below it where a terminal is too narrow for both.
 
-    :param indent: columns that are left free before whatever follows the first line.
+    :param indent: columns before `text` where it stands below.
     """
-    text = printable(line)
+    line = printable(f"{label} {text}")
+    if not sys.stdout.isatty() or len(line) <= shutil.get_terminal_size().columns:
+        return [line]
+    return [printable(label).rstrip(), *wrapped(text, " " * indent)]
+
+
+def wrapped(text: str, before: str) -> list[str]:
+    """`text` after what stands before it, broken between words where a terminal is narrower."""
+    line = printable(text)
     if not sys.stdout.isatty():
-        return [text]
-    # An address that does not fit stays whole, for whoever copies it.
-    broken = textwrap.wrap(
-        text,
+        return [before + line]
+    return textwrap.wrap(
+        line,
         shutil.get_terminal_size().columns,
-        subsequent_indent=" " * indent,
+        initial_indent=before,
+        subsequent_indent=" " * len(before),
+        # An address that does not fit stays whole, for whoever copies it.
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return broken or [""]
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -16,6 +16,7 @@ from ..printable import shown
 from ..registry.edits import Outcome, meets
 from ..registry.faults import Faults
 from ..registry.feed import USER
+from ..registry.resources import canonical, digest
 from ..transactions import Transactions
 from .account_body import AccountBody, Pair, read_account
 from .account_plan import admitted, pair_of, planned
@@ -43,7 +44,7 @@ class ShownUser:
 
     :param id: the primary key as a text.
     :param resource: the User resource, see :func:`~.mapping.user_resource`.
-    :param version: ``meta.versionId``; ``"0"`` for a user without identifiers, who has no ``meta``.
+    :param version: changes with whatever is shown, and is no other user's of the same id, before or after.
     """
 
     id: str
@@ -83,8 +84,8 @@ class Accounts:
     Each method is one transaction of its own; the app's session has no part in it. A change is in force here at once,
     and for every other worker with its next look at the change feed.
 
-    Versions: whatever changes of a user with identifiers makes ``meta.versionId`` grow, and nothing else does. A user
-    without any is always in version ``"0"``.
+    Whatever changes of a user with identifiers makes ``meta.versionId`` grow, and nothing else does. A user without any
+    has no ``meta``, since times and versions are kept with identifiers.
 
     :param transactions: of the bind that the users are on.
     :param writes: likewise.
@@ -371,8 +372,7 @@ def _called(id_: str | None, user: StoredUser | None) -> StoredUser | None:
 
 def _shown(user: StoredUser) -> ShownUser:
     resource = user_resource(user.key, user.identifiers, active=user.active)
-    version = str(sum(identifier.version for identifier in user.identifiers))
-    return ShownUser(str(user.key), resource, version)
+    return ShownUser(str(user.key), resource, digest(canonical(resource)))
 
 
 def _is_of_the_value(error: StatementError) -> bool:

@@ -47,7 +47,7 @@ def test_each_line_has_a_mark_a_check_and_what_was_found(app: Flask) -> None:
         "policy",
         "discovery",
         "keys",
-        "clock",
+        "client",
     ]
 
 
@@ -81,7 +81,7 @@ def test_json_holds_the_same(app: Flask) -> None:
     entries = json.loads(result.stdout)
     assert result.exit_code == 1
     assert {entry["provider"] for entry in entries} == {"keycloak"}
-    assert set(entries[0]) == {"provider", "check", "mark", "found", "remedy"}
+    assert set(entries[0]) == {"provider", "check", "mark", "found", "remedy", "command"}
     assert [entry["check"] for entry in entries if entry["mark"] == "failed"] == ["client credentials"]
 
 
@@ -92,8 +92,19 @@ def test_a_remedy_is_given_once(make_app: MakeApp, own_issuer: Issuer) -> None:
         result = run(app, "doctor")
 
     assert result.exit_code == 1
-    assert result.stdout.count("http://keycloak:8080") < result.stdout.count("ConnectionRefusedError")
-    assert result.stderr.count("ConnectionRefusedError") == 0
+    assert result.stdout.count("http://keycloak:8080") < result.stdout.count("the connection is refused")
+    assert result.stderr.count("the connection is refused") == 0
+
+
+def test_a_policy_that_lacks_is_printed_as_a_command_that_can_be_pasted(make_app: MakeApp, hidden: Issuer) -> None:
+    app = fill(make_app([]), hidden.resources())
+
+    output = run(app, "doctor").stdout
+
+    _, _, command = output.partition("\nflask foreign-token apply - <<'EOF'\n")
+    document = command.partition("\nEOF\n")[0]
+    assert run(app, "apply", "-", stdin=document).exit_code == 0
+    assert "AccessPolicy/keycloak-users-policy names the issuer" in run(app, "doctor").stdout
 
 
 def test_every_provider_is_checked_when_none_is_named(make_app: MakeApp, issuer: Issuer, hidden: Issuer) -> None:
@@ -176,7 +187,7 @@ def test_an_empty_registry_fails(empty_app: Flask) -> None:
 
     assert result.exit_code == 1
     assert "no IdentityProvider is stored" in result.stdout
-    assert "provider add" in result.stdout
+    assert "\nflask foreign-token provider add ID --issuer URL --audience A\n" in result.stdout
 
 
 def test_a_provider_that_is_not_stored_fails(app: Flask) -> None:
@@ -184,6 +195,7 @@ def test_a_provider_that_is_not_stored_fails(app: Flask) -> None:
 
     assert result.exit_code == 1
     assert "IdentityProvider/keycloack is not stored; did you mean keycloak?" in result.stdout
+    assert "\nflask foreign-token doctor keycloak\n" in result.stdout
 
 
 def test_a_registry_that_does_not_load_fails_with_every_fault(make_app: MakeApp) -> None:

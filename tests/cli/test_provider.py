@@ -128,6 +128,22 @@ def test_a_document_of_another_issuer_is_refused_with_the_command_for_it(empty_a
     assert stored(empty_app) == []
 
 
+def test_an_issuer_that_differs_by_a_slash_only_is_proposed_alone(empty_app: Flask, publisher: Publisher) -> None:
+    publisher.publish(OPENID, metadata(publisher.origin))
+
+    reason = refused(empty_app, "provider", "add", "x", "--issuer", f"{publisher.origin}/", "--audience", "account")
+
+    assert f"  flask foreign-token provider add x --issuer {publisher.origin} --audience account\n" in reason
+
+
+def test_a_host_that_is_not_known_is_told_without_the_ways_out_of_a_container(empty_app: Flask) -> None:
+    reason = refused(empty_app, "provider", "add", "x", "--issuer", "https://id.invalid", "--audience", "account")
+
+    assert "no host of that name is known here\n  Is it spelt right?\n" in reason
+    assert "gaierror" not in reason
+    assert "container" not in reason
+
+
 @pytest.mark.parametrize("option", ["--issuer", "--backchannel"])
 def test_an_address_without_tls_is_refused_with_the_setting(empty_app: Flask, option: str) -> None:
     addresses = {"--issuer": CLINIC, option: "http://keycloak:8080/realms/clinic"}
@@ -144,7 +160,7 @@ def test_a_provider_that_is_down_is_named_with_the_remedy(empty_app: Flask, own_
     with own_issuer.down():
         reason = refused(empty_app, *addition(own_issuer, "--audience", "account"))
 
-    assert f"{own_issuer.url}{OPENID}: ConnectionRefusedError (nothing listens there)" in reason
+    assert f"{own_issuer.url}{OPENID}: the connection is refused" in reason
     assert "http://keycloak:8080" in reason
 
 
@@ -153,6 +169,7 @@ def test_a_provider_without_a_document_is_told(empty_app: Flask, publisher: Publ
 
     assert "there is no discovery document" in reason
     assert reason.count("status 404") == 2
+    assert "the host answers, so see that the path is right: in Keycloak, /realms/NAME" in reason
 
 
 def test_a_faulty_document_is_refused_member_by_member(empty_app: Flask, publisher: Publisher) -> None:
@@ -170,7 +187,12 @@ def test_a_second_provider_of_one_issuer_is_refused(empty_app: Flask, hidden: Is
     again = addition(hidden, "--audience", "account")
     again[2] = "second"
 
-    assert "jwt.iss" in refused(empty_app, *again)
+    reason = refused(empty_app, *again)
+
+    assert "IdentityProvider/keycloak has this issuer already" in reason
+    assert f"  flask foreign-token provider add keycloak --issuer {CLINIC}" in reason
+    assert "--audience account --replace\n" in reason
+    assert "second" not in reason
     assert stored(empty_app) == NAMES
 
 
@@ -178,17 +200,23 @@ def test_a_second_provider_of_one_issuer_is_refused(empty_app: Flask, hidden: Is
 def test_an_id_that_is_none_is_refused(empty_app: Flask, hidden: Issuer, id_: str) -> None:
     arguments = addition(hidden, "--audience", "account")
     arguments[2] = id_
+    asked_before = hidden.requests["discovery"]
 
-    refused(empty_app, *arguments)
+    reason = refused(empty_app, *arguments)
 
+    assert reason.count("must be 1 to 64 of") == 1
+    assert "ID: must be 1 to 64 of" in reason
+    assert hidden.requests["discovery"] == asked_before
     assert stored(empty_app) == []
 
 
-@pytest.mark.parametrize("issuer", ["https://id.example/\u202eclinic", "https://id.example/ä", "clinic"])
+@pytest.mark.parametrize(
+    "issuer", ["https://id.example/\u202eclinic", "https://id.example/ä", "clinic", "127.0.0.1:8280/realms/x"]
+)
 def test_an_issuer_that_is_none_is_refused(empty_app: Flask, hidden: Issuer, issuer: str) -> None:
     words = ["provider", "add", "x", "--issuer", issuer, "--backchannel", hidden.url, "--audience", "account"]
 
-    assert "--issuer: must be a URL of printable ASCII characters" in refused(empty_app, *words)
+    assert "--issuer: must begin with https:// (or http:// for the hosts in" in refused(empty_app, *words)
     assert stored(empty_app) == []
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from ..apps import environment, policy, write_registry
+from ..apps import environment, introspector, policy, provider, write_registry
 from .commands import fill, run
 
 APP = """
@@ -135,3 +135,18 @@ def test_a_reader_who_has_read_enough_gets_no_traceback(clinic: Path) -> None:
 
     os.close(writer)
     assert (done.returncode, b"Traceback" in done.stderr) == (1, False)
+
+
+def test_long_lines_are_broken_between_words_on_a_terminal_and_commands_are_not(clinic: Path) -> None:
+    resources = [
+        provider("keycloak"),
+        introspector("i", jwt={"iss": "http://127.0.0.1:1/realms/clinic"}, jwks_uri="http://127.0.0.1:1/certs"),
+    ]
+    write_registry(clinic / "registry.json", resources)
+
+    status, screen = on_a_terminal(clinic, "doctor", "keycloak")
+
+    lines = re.sub(r"\x1b\[\d*m", "", screen).splitlines()
+    assert status == 1
+    assert "flask --app clinic foreign-token apply - <<'EOF'" in lines
+    assert all(len(line) <= 60 or len(line.split()) == 1 for line in lines)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from flask_foreign_token.diagnosis.admission import could_let_in
+from flask_foreign_token.diagnosis.admission import admissions
 
 from ..apps import Resource, policy
 
@@ -22,7 +22,7 @@ ISSUER = "https://id.example/realms/clinic"
     ],
 )
 def test_a_policy_that_names_the_issuer_or_asks_for_nothing_could_let_in(there: Resource) -> None:
-    assert could_let_in([there], ISSUER)
+    assert admissions([there], ISSUER)
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,17 @@ def test_a_policy_that_names_the_issuer_or_asks_for_nothing_could_let_in(there: 
     ],
 )
 def test_any_other_policy_does_not_count(there: Resource) -> None:
-    assert not could_let_in([there], ISSUER)
+    assert admissions([there], ISSUER) == []
 
 
 def test_without_policies_nobody_gets_in() -> None:
-    assert not could_let_in([], ISSUER)
+    assert admissions([], ISSUER) == []
+
+
+def test_each_that_lets_in_is_named_with_how() -> None:
+    policies = [policy("all"), policy("reading", {"request-method": "get"}), policy("clinic", {"jwt": {"iss": ISSUER}})]
+
+    assert admissions(policies, ISSUER) == [
+        "AccessPolicy/all lets everybody in",
+        "AccessPolicy/clinic names the issuer",
+    ]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from email.utils import formatdate
 
 import pytest
 
@@ -10,6 +11,7 @@ from flask_foreign_token.http import Http
 from flask_foreign_token.testing import Client, Issuer, Person
 
 from ..apps import introspector, policy, provider, without
+from ..publishing import OPENID, Publisher, metadata
 from .checking import CLIENT, PERSON, about, examined, marks, trusting
 
 SECRET = "a secret of more than thirty-two octets"
@@ -33,13 +35,13 @@ def test_a_service_account_and_a_user_get_through(http: Http, hidden: Issuer) ->
             "policy",
             "discovery",
             "keys",
-            "clock",
             "client credentials",
             "client credentials: token",
             "client credentials: userinfo",
             "password",
             "password: token",
             "password: userinfo",
+            "clock",
         ],
         "ok",
     )
@@ -62,13 +64,22 @@ def test_a_provider_that_is_not_stored_is_told_with_the_one_that_was_meant(http:
 
     assert (finding.check, finding.mark) == ("provider", "failed")
     assert "did you mean keycloack?" in finding.found
-    assert "provider add keycloak" in finding.remedy[0]
+    assert finding.command == ("flask foreign-token doctor keycloack",)
+
+
+def test_a_provider_that_is_like_no_other_is_to_be_added(http: Http) -> None:
+    [finding] = examined(http, [provider("clinic")])
+
+    assert finding.command == ("flask foreign-token provider add keycloak --issuer URL --audience A",)
 
 
 def test_a_provider_without_an_introspector_fails(http: Http) -> None:
     findings = examined(http, [provider("keycloak")])
 
     assert marks(findings) == {"provider": "ok", "introspector": "failed"}
+    assert about(findings, "introspector").command == (
+        "flask foreign-token provider add keycloak --issuer URL --audience A --replace",
+    )
 
 
 @pytest.mark.parametrize(("position", "check"), [(0, "provider"), (1, "introspector")])
@@ -118,7 +129,16 @@ def test_a_policy_must_let_in(http: Http, issuer: Issuer, there: dict[str, objec
     finding = about(examined(http, trusting(issuer, there)), "policy")
 
     assert finding.mark == mark
-    assert (mark == "ok") != any("flask foreign-token apply -" in line for line in finding.remedy)
+    assert (mark == "ok") != (finding.command[:1] == ("flask foreign-token apply - <<'EOF'",))
+
+
+def test_policies_that_let_in_are_named_up_to_three(http: Http, issuer: Issuer) -> None:
+    policies = [policy(name) for name in "abcde"]
+
+    finding = about(examined(http, trusting(issuer, *policies)), "policy")
+
+    assert finding.found.startswith("AccessPolicy/a lets everybody in; AccessPolicy/b")
+    assert finding.found.endswith("; and 2 more")
 
 
 # ---- tokens
@@ -131,9 +151,40 @@ def test_without_a_client_no_token_is_asked_for(http: Http, own_issuer: Issuer) 
     assert own_issuer.requests["token"] == 0
 
 
-@pytest.mark.parametrize("login", [Login("my-client"), Login(None, None, "testuser", "testpass123")])
-def test_a_login_that_lacks_a_part_fails(http: Http, issuer: Issuer, login: Login) -> None:
-    assert marks(examined(http, trusting(issuer), login))["token"] == "failed"
+@pytest.mark.parametrize(
+    ("login", "mark", "words"),
+    [
+        (Login(), "skipped", "none is asked for: that takes --client-id and --client-secret or --username"),
+        (Login("my-client"), "failed", "--client-id: of no use without --client-secret or --username"),
+        (Login(client_secret="x"), "failed", "--client-secret: of no use without --client-id"),
+        (Login(None, None, "ann", "x"), "failed", "--username: of no use without --client-id"),
+        (Login(None, "x", "ann", "x"), "failed", "--client-secret and --username: of no use without --client-id"),
+    ],
+)
+def test_what_a_login_lacks_is_told(http: Http, issuer: Issuer, login: Login, mark: str, words: str) -> None:
+    finding = about(examined(http, trusting(issuer), login), "token")
+
+    assert (finding.mark, finding.found) == (mark, words)
+
+
+def test_a_stored_client_without_a_secret_lacks_the_rest(http: Http, issuer: Issuer) -> None:
+    finding = about(examined(http, trusting(issuer, client={"id": "my-client"})), "token")
+
+    assert finding.found == "none is asked for: that takes --client-secret or --username"
+
+
+def test_the_order_is_the_same_whether_or_not_an_answer_carries_the_time(http: Http, publisher: Publisher) -> None:
+    issuer = f"{publisher.origin}/realms/clinic"
+    publisher.publish(f"/realms/clinic{OPENID}", metadata(issuer))
+    publisher.publish("/realms/clinic/certs", {"keys": []})
+    resources = [provider("keycloak"), introspector("i", jwt={"iss": issuer}, jwks_uri=f"{issuer}/certs"), policy("p")]
+
+    untold = [finding.check for finding in examined(http, resources)]
+    publisher.headers["Date"] = formatdate(usegmt=True)
+    told = [finding.check for finding in examined(http, resources)]
+
+    assert told == untold
+    assert told[-1] == "clock"
 
 
 def test_the_stored_client_is_the_one_to_ask_as(http: Http, issuer: Issuer) -> None:

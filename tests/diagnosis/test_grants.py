@@ -67,6 +67,27 @@ def test_what_a_provider_says_is_printed_without_secrets_and_on_one_line(
     assert len(finding.found) < 500
 
 
+@pytest.mark.parametrize(
+    ("secret", "said", "shown"),
+    [
+        ("x", "The client does not exist", '"The client does not exist"'),
+        ("x", "The secret x is wrong", '"The secret ******** is wrong"'),
+        ("is-it", "this-is-its place, is-it?", '"this-is-its place, ********?"'),
+        ("s3cret", "nos3crets", '"no********s"'),
+        ("a+b(c", "a+b(c", '"********"'),
+    ],
+)
+def test_a_short_secret_is_masked_where_it_stands_alone(
+    http: Http, issuer: Issuer, secret: str, said: str, shown: str
+) -> None:
+    document = json.dumps({"error": "invalid_client", "error_description": said}).encode()
+    with serving(answering(answer(document, status="401 No"))) as server:
+        resources = trusting(issuer, token_endpoint=server.origin)
+        finding = about(examined(http, resources, Login("my-client", secret)), "client credentials")
+
+    assert finding.found.endswith(shown)
+
+
 @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"access_token": 1}', b'{"access_token": ""}'])
 def test_an_answer_without_a_token_fails(http: Http, issuer: Issuer, body: bytes) -> None:
     with serving(answering(answer(body))) as server:

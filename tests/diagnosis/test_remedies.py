@@ -25,6 +25,8 @@ from flask_foreign_token.errors import ProviderUnavailable
         ("unauthorized_client", "", "Allow the client this grant"),
         ("unsupported_grant_type", "", "does not offer this grant"),
         ("invalid_grant", "", "must not sign in yet"),
+        ("Realm does not exist", "", "The realm is not there"),
+        ("Realm does not exist", "", "--replace` finds it anew"),
     ],
 )
 def test_each_refusal_of_a_token_endpoint_has_a_remedy(error: str, description: str, words: str) -> None:
@@ -50,21 +52,51 @@ def test_each_refusal_of_a_token_here_has_a_remedy(description: str, remedy: tup
     assert remedies.for_introspection(description) == remedy
 
 
-def test_an_outage_comes_with_the_ways_out_of_a_container() -> None:
-    remedy = "\n".join(remedies.UNREACHABLE)
+REFUSED = ProviderUnavailable(hint="http://x/: the connection is refused")
+UNKNOWN = ProviderUnavailable(hint="no host of that name is known here")
+
+
+@pytest.mark.parametrize("address", ["http://localhost:8180/", "http://127.0.0.1:8180", "http://keycloak:8080/x"])
+@pytest.mark.parametrize("outage", [REFUSED, UNKNOWN])
+def test_an_outage_of_a_local_address_comes_with_the_ways_out_of_a_container(
+    address: str, outage: ProviderUnavailable
+) -> None:
+    remedy = "\n".join(remedies.for_outage(outage, address))
 
     for words in ("http://keycloak:8080", "keycloak:host-gateway", "same network", "--backchannel", "iss"):
         assert words in remedy
 
 
 @pytest.mark.parametrize(
-    ("hint", "words"),
+    ("reason", "words"),
     [
-        ("ConnectionRefusedError", "ConnectionRefusedError (nothing listens there)"),
-        ("http://x: gaierror", "http://x: gaierror (no host of that name is known here)"),
-        ("status 503", "status 503"),
-        (None, "the identity provider cannot be reached"),
+        ("the connection is refused", "listens there"),
+        ("no answer in time", "listens there"),
+        ("no way leads there", "listens there"),
+        ("no host of that name is known here", "spelt right?"),
+        ("its certificate is not trusted", "SSL_CERT_FILE"),
+        ("no TLS can be agreed upon", "begins with http://"),
+        ("an answer in malformed HTTP", "begins with https://"),
+        ("status 503", "its log"),
     ],
 )
-def test_the_cause_of_an_outage_is_put_in_words(hint: str | None, words: str) -> None:
-    assert remedies.explained(ProviderUnavailable(hint=hint)) == words
+def test_an_outage_of_any_other_address_has_one_remedy(reason: str, words: str) -> None:
+    [remedy] = remedies.for_outage(ProviderUnavailable(hint=f"https://id.example/x: {reason}"), "https://id.example/x")
+
+    assert words in remedy
+
+
+def test_a_host_that_answers_needs_no_way_out_of_a_container() -> None:
+    assert len(remedies.for_outage(ProviderUnavailable(hint="status 503"), "http://localhost:8180")) == 1
+    assert remedies.for_outage(ProviderUnavailable(), "http://localhost:8180") == ()
+
+
+def test_names_come_first_in_what_an_account_lacks() -> None:
+    first, *_ = remedies.for_token_endpoint("invalid_grant", "Account is not fully set up")
+
+    assert "First name and Last name" in first
+
+
+def test_no_client_scope_is_asked_for() -> None:
+    assert "Keycloak needs no client scope of that name." in remedies.OPENID
+    assert any("--scope" in line for line in remedies.OPENID)

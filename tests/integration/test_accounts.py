@@ -142,11 +142,12 @@ def test_of_many_who_register_one_subject_one_succeeds(world: World) -> None:
 
 def test_of_many_who_expect_one_version_one_succeeds(world: World) -> None:
     desks = [Desk(world) for _ in range(8)]
-    desks[0].put("7", identifier=named("ann"))
+    before = desks[0].put("7", identifier=named("ann"))
 
     def change(number: int) -> str:
         try:
-            return desks[number].accounts.put("7", {"identifier": named("ann"), "n": number}, expected="1")[0]
+            body = {"identifier": named("ann"), "n": number}
+            return desks[number].accounts.put("7", body, expected=before.version)[0]
         except Conflict:
             return "conflict"
 

@@ -189,9 +189,18 @@ def test_a_provider_that_cannot_be_reached(app: Flask, realm: Realm) -> None:
 
     failed = failures(app, *login("my-client"))
 
-    assert f"{address}/protocol/openid-connect/certs: ConnectionRefusedError" in failed
+    assert f"{address}/protocol/openid-connect/certs: the connection is refused" in failed
     for words in ("http://keycloak:8080", "same network", "keycloak:host-gateway", "--backchannel"):
         assert words in failed
+
+
+def test_a_realm_that_is_gone(app: Flask, realm: Realm) -> None:
+    run(app, "apply", "-", stdin=moved(app, f"{realm.url}/", f"{realm.url}-gone/"))
+
+    failed = failures(app, *login("my-client"))
+
+    assert "answers 404, Realm does not exist" in failed
+    assert "The realm is not there, or token_endpoint is of another one." in failed
 
 
 def test_an_issuer_that_differs_from_the_one_of_the_tokens(app: Flask, realm: Realm) -> None:

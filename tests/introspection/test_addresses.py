@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from flask_foreign_token.introspection.addresses import at_backchannel, at_origin_of, origin_of
+from flask_foreign_token.introspection.addresses import at_backchannel, at_origin_of, may_lead_elsewhere, origin_of
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,20 @@ def test_endpoints_beside_the_issuer_stay_where_the_backchannel_has_another_path
     address = "https://id.example/other/certs"
 
     assert at_backchannel(address, "https://id.example/clinic", "http://idp:80/auth/clinic") == address
+
+
+@pytest.mark.parametrize(
+    ("address", "may"),
+    [
+        ("http://localhost:8180/realms/x", True),
+        ("http://127.0.0.1:8180", True),
+        ("http://[::1]:8180", True),
+        ("http://keycloak:8080", True),
+        ("https://id.example", False),
+        ("https://10.0.0.7", False),
+        ("https://[2001:db8::7]", False),
+        ("clinic", False),
+    ],
+)
+def test_a_host_without_a_name_of_its_own_in_the_world_may_be_another_elsewhere(address: str, may: bool) -> None:
+    assert may_lead_elsewhere(address) is may

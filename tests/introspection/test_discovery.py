@@ -223,13 +223,15 @@ def test_an_address_that_must_not_be_called_is_not_called(
 
 
 @pytest.mark.parametrize(
-    "issuer", ["clinic", "urn:clinic", "https://[x", "https://id.example/ä", "https://id.example/ "]
+    "issuer",
+    ["clinic", "127.0.0.1:8280/realms/x", "urn:clinic", "https://[x", "https://id.example/ä", "https://id.example/ "],
 )
 def test_an_issuer_that_is_no_url_of_printable_ascii_is_refused(http: Http, publisher: Publisher, issuer: str) -> None:
     [(path, reason)] = faults(http, issuer, publisher.origin)
 
     assert path == "issuer"
-    assert "must be a URL of printable ASCII characters" in reason
+    assert reason.startswith("must begin with https:// (or http:// for the hosts in FOREIGN_TOKEN_ALLOW_HTTP_HOSTS)")
+    assert "a URL of printable ASCII characters" in reason
     assert publisher.asked == []
 
 

@@ -275,7 +275,7 @@ def test_an_attribute_that_can_be_set_is_set(desk_of: MakeDesk, attribute: str) 
         [shown] = desk.accounts.set_active(["7"], active)
         assert shown.resource.get("inactive", False) is not active
         assert has_access(desk) is bool(row(desk, 7).is_active) is active
-        versions.append(int(shown.version))
+        versions.append(int(shown.resource["meta"]["versionId"]))
 
     assert versions == [2, 3, 4]
     assert "inactive" not in desk.put("7", identifier=named("ann")).resource

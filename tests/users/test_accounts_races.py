@@ -36,11 +36,12 @@ def test_of_many_operators_who_put_one_id_one_creates_and_the_others_replace(fil
 
 def test_of_many_operators_who_expect_one_version_one_succeeds(file: World) -> None:
     desks = [Desk(file) for _ in range(4)]
-    desks[0].put("7", identifier=named("ann"))
+    before = desks[0].put("7", identifier=named("ann"))
 
     def change(number: int) -> object:
         try:
-            return desks[number].accounts.put("7", {"identifier": named("ann"), "n": number}, expected="1")[0]
+            body = {"identifier": named("ann"), "n": number}
+            return desks[number].accounts.put("7", body, expected=before.version)[0]
         except Conflict:
             return "conflict"
 
