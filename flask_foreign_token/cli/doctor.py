@@ -19,7 +19,7 @@ from ..registry.snapshot import RegistrySnapshot
 from ..runtime import Runtime
 from .current import application, program
 from .failures import Failure, reasons
-from .output import json_option, print_json, print_lines, wrapped
+from .output import entry, json_option, print_json, print_lines, wrapped
 from .quiet import quiet
 
 _COLOURS: dict[Mark, str] = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
@@ -115,7 +115,7 @@ class _Report:
             click.get_current_context().exit(Failure.exit_code)
 
     def _print(self, finding: Finding) -> None:
-        first, *rest = wrapped(f"  {finding.mark:<8} {finding.check:<{_WIDTH}} {finding.found}", _INDENT)
+        first, *rest = entry(f"  {finding.mark:<8} {finding.check:<{_WIDTH}}", finding.found, _INDENT)
         click.secho(first[:_INDENT], fg=_COLOURS[finding.mark], nl=False)
         print_lines([first[_INDENT:], *rest])
         remedy = (finding.remedy, finding.command)
@@ -126,7 +126,7 @@ class _Report:
             return
         self._given.add(remedy)
         for line in finding.remedy:
-            print_lines(wrapped(f"{_REMEDY}{line}", len(_REMEDY)))
+            print_lines(wrapped(line, _REMEDY))
         if finding.command:
             # Without an indent, which the end of a here-document must not have.
             print_lines(["", *finding.command, ""])

@@ -30,7 +30,7 @@ from ..registry.schemas import ID, NO_ID
 from .columns import at, without_meta
 from .current import application, catalog, program
 from .failures import Failure, reasons
-from .output import json_option, outcome_of, print_json, print_lines, print_note, wrapped
+from .output import entry, json_option, outcome_of, print_json, print_lines, print_note
 from .quiet import quiet
 
 NOTHING_STORED = "nothing was stored."
@@ -101,9 +101,7 @@ def add(
     if as_json:
         _print_json(registration, outcomes, lacks_policy)
     else:
-        for line in _registered(bodies, outcomes, default_audience):
-            print_lines(wrapped(line, _INDENT))
-        print_lines([*_lacking(registration, lacks_policy)])
+        print_lines([*_registered(bodies, outcomes, default_audience), *_lacking(registration, lacks_policy)])
     if offers_nothing_verifiable(metadata):
         print_note("the provider names the algorithms that it signs with, and none of them can be verified here")
 
@@ -262,7 +260,7 @@ def _attribute(name: str, value: object) -> Iterator[str]:
             yield from _attribute(f"{name}.{inner}", item)
         return
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    yield f"  {name:<{_WIDTH}} {text}"
+    yield from entry(f"  {name:<{_WIDTH}}", text, _INDENT)
 
 
 def _lacking(registration: Registration, lacks_policy: bool) -> Iterator[str]:
@@ -270,7 +268,8 @@ def _lacking(registration: Registration, lacks_policy: bool) -> Iterator[str]:
     if not lacks_policy:
         yield f"See whether it works: {program()} doctor {registration.id}"
         return
-    yield "What still lacks is a policy that lets its users in. This one lets in all of them:"
+    yield "What still lacks is a policy that lets its users in."
+    yield "This one lets in all of them:"
     yield ""
     yield from policy_command(program(), registration.id, registration.issuer)
 

@@ -60,8 +60,8 @@ def _check_grants(
 
 def _not_asked_for(given: Sequence[str], lacking: Sequence[str]) -> Finding:
     if not given:
-        return Finding("token", "skipped", f"none is asked for: that takes {' and '.join(lacking)}")
-    return Finding("token", "failed", f"{' and '.join(given)}: of no use without {' and '.join(lacking)}")
+        return Finding("token", "skipped", f"none is asked for: that takes {', and '.join(lacking)}")
+    return Finding("token", "failed", f"{' and '.join(given)}: of no use without {', and '.join(lacking)}")
 
 
 def _token_endpoint(http: Http, provider: IdentityProvider, link: Linked, found: Found) -> TokenEndpoint | Finding:

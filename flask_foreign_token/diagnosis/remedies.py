@@ -36,14 +36,14 @@ CLIENT: Remedy = ("jwt.client_id names the clients whose tokens are taken: add t
 
 
 _CONTAINERS: Remedy = (
-    "Inside a container, localhost is the container itself, and localhost:8180 leads nowhere.",
-    "Within one Docker network, call it by its container's name and inner port: http://keycloak:8080.",
+    "Inside a container, localhost is the container itself.",
+    "In a Docker network, call its container and inner port: http://keycloak:8080.",
     "See that both containers are in that same network.",
-    "Or let an extra_hosts entry keycloak:host-gateway lead to the host, and call http://keycloak:8180.",
-    "`provider add ID --issuer URL --backchannel ADDRESS --audience A` registers it; the tokens' iss stays.",
+    "Or map keycloak:host-gateway in extra_hosts, and call http://keycloak:8180.",
+    "`provider add --backchannel` takes such an address; the tokens' iss stays.",
     "A host that is called without TLS must be in FOREIGN_TOKEN_ALLOW_HTTP_HOSTS.",
 )
-_NOT_THERE: Remedy = ("It was tried from where this command runs; see that the provider runs, and listens there.",)
+_NOT_THERE: Remedy = ("It was tried from here; see that the provider runs, and listens there.",)
 
 
 class _Outage(NamedTuple):
@@ -64,7 +64,7 @@ _OUTAGES: Sequence[_Outage] = (
     _Outage("no way leads there", _NOT_THERE),
     _Outage("certificate is not trusted", ("SSL_CERT_FILE names the file of the authorities that are trusted.",)),
     _Outage("no TLS can be", ("Does it listen without TLS there? Then the address begins with http://.",)),
-    _Outage("answer that is not HTTP", ("Does it listen with TLS there? Then the address begins with https://.",)),
+    _Outage("malformed HTTP", ("Does it listen with TLS there? Then the address begins with https://.",)),
     _Outage("status 5", ("The host answers, and the provider has troubles of its own; see its log.",)),
 )
 

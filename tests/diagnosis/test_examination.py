@@ -154,7 +154,7 @@ def test_without_a_client_no_token_is_asked_for(http: Http, own_issuer: Issuer) 
 @pytest.mark.parametrize(
     ("login", "mark", "words"),
     [
-        (Login(), "skipped", "none is asked for: that takes --client-id and --client-secret or --username"),
+        (Login(), "skipped", "none is asked for: that takes --client-id, and --client-secret or --username"),
         (Login("my-client"), "failed", "--client-id: of no use without --client-secret or --username"),
         (Login(client_secret="x"), "failed", "--client-secret: of no use without --client-id"),
         (Login(None, None, "ann", "x"), "failed", "--username: of no use without --client-id"),
