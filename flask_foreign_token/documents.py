@@ -42,6 +42,9 @@ _NO_NUMBER: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _AMBIGUOUS: Final = re.compile("[\x85\u2028\u2029]")
 _DIRECTIVE: Final = re.compile(r"^%", re.MULTILINE)
 
+# Before anything else on a line, or behind the dash of a list's item.
+_TAB_BEFORE: Final = re.compile(r"[ -]*\t")
+
 
 def read_json(raw: bytes) -> object:
     """The value that a JSON text stands for.
@@ -132,7 +135,18 @@ def _documents(text: str) -> Iterator[object]:
     except yaml.MarkedYAMLError as error:
         reason = f"not YAML, {error.problem}" if _HAS_FIXED_REASONS and error.problem else "not YAML"
         mark = error.problem_mark
+        reason += _remedy(text, error)
         raise ValueError(reason if mark is None else _at((mark.line, mark.column), reason)) from None
+
+
+def _remedy(text: str, error: yaml.MarkedYAMLError) -> str:
+    """What to add to the parser's reason, for the mistakes of which it knows only what they lead to."""
+    mark = error.problem_mark
+    if mark is not None and _TAB_BEFORE.match(text, mark.index - mark.column):
+        return "; YAML is indented with spaces, not tabs"
+    if "\n" not in text.strip() and (error.problem or "").startswith("mapping values are not allowed"):
+        return "; were the line breaks lost? curl needs --data-binary"
+    return ""
 
 
 class _Builder:

@@ -80,7 +80,7 @@ class Runtime:
             store,
             # A file can be read and edited while there is no database.
             prepare=self.prepare_tables if file is None else _nothing,
-            faults=lambda state: builder.faults(state.resources, state.unreadable),
+            faults=builder.faults,
             refresh=self.registry.refresh,
         )
         apart = None if application.models.bind_key is None else self._user_transactions

@@ -97,6 +97,27 @@ def test_what_is_ambiguous_is_refused_with_its_place(text: str, reason: str, pla
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.parametrize("text", ["a:\n\tb: c", "a: b\n  \tc: d", "a:\n  b: 1\n\tc: 2", "- a\n-\tb: c", "é:\n\tb: c"])
+def test_tabs_are_said_to_be_in_the_place_of_spaces(text: str) -> None:
+    with pytest.raises(ValueError, match="; YAML is indented with spaces, not tabs"):
+        read_yaml(text.encode())
+
+
+def test_line_breaks_are_said_to_be_lost_where_there_are_none() -> None:
+    lines = ["resourceType: AccessPolicy", "id: readers", "engine: allow"]
+
+    with pytest.raises(ValueError, match="; were the line breaks lost"):
+        read_yaml("".join(lines).encode())
+
+
+@pytest.mark.parametrize("text", ["a: @b", "a:\n  @b", "a: 1\nb: c: d", "a: 'b", "a: @b\t"])
+def test_neither_is_said_of_another_mistake(text: str) -> None:
+    with pytest.raises(ValueError, match="not YAML") as refused:
+        read_yaml(text.encode())
+
+    assert ";" not in str(refused.value)
+
+
 def test_the_deepest_that_json_may_be_is_taken() -> None:
     text = "[" * MAX_DEPTH + "]" * MAX_DEPTH
 

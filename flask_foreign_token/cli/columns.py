@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 Body = Mapping[str, object]
 Column = tuple[str, Callable[[Body], str]]
 
+_HOST = re.compile(r"https?://([^/?#]+)")
+_FRACTION = re.compile(r"\.[0-9]+")
+
 
 def table_of(type_: str, bodies: Sequence[Body]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows; times only where there are any.
+    """Headings and rows, without the columns in which there is nothing.
 
     :param type_: of all `bodies`.
     """
-    columns = [*_FIRST, *_OWN[type_], _LAST_UPDATED]
-    rows = [[value(body) for _, value in columns] for body in bodies]
-    headings = [heading for heading, _ in columns]
-    if not any(row[-1] for row in rows):
-        return headings[:-1], [row[:-1] for row in rows]
-    return headings, rows
+    columns = [(heading, list(map(value, bodies))) for heading, value in (*_FIRST, *_OWN[type_])]
+    headings, cells = zip(*((heading, cells) for heading, cells in columns if any(cells)), strict=True)
+    return list(headings), list(map(list, zip(*cells, strict=True)))
 
 
 def text_of(value: object) -> str:
@@ -37,6 +38,11 @@ def text_of(value: object) -> str:
             return text_of(reference)
         case _:
             return json.dumps(value)
+
+
+def last_updated(body: Body) -> str:
+    """When `body` was last written, to the second; nothing where no time is kept."""
+    return _FRACTION.sub("", text_of(at(body, "meta", "lastUpdated")))
 
 
 def without_meta(body: Body) -> dict[str, object]:
@@ -63,10 +69,13 @@ def _attribute(*path: str, default: object = None) -> Callable[[Body], str]:
 
 def _keys(body: Body) -> str:
     if keys := at(body, "jwt", "keys"):
-        return f"jwt.keys ({len(keys)})" if isinstance(keys, list) else "jwt.keys"
+        return f"keys ({len(keys)})" if isinstance(keys, list) else "keys"
     if at(body, "jwt", "secret"):
-        return "jwt.secret"
-    return text_of(body.get("jwks_uri")) or text_of(body.get("identity_provider"))
+        return "secret"
+    address = text_of(body.get("jwks_uri"))
+    if found := _HOST.match(address):
+        return found[1]
+    return address or ("provider" if body.get("identity_provider") else "")
 
 
 def _audience(body: Body) -> str:
@@ -81,14 +90,15 @@ def _provider(body: Body) -> str:
 
 
 _FIRST: Sequence[Column] = (("id", _attribute("id")), ("active", _attribute("active", default=True)))
-_LAST_UPDATED: Column = ("last updated", _attribute("meta", "lastUpdated"))
+_LAST_UPDATED: Column = ("last updated", last_updated)
 _OWN: Mapping[str, Sequence[Column]] = {
     "IdentityProvider": (
         ("system", _attribute("system")),
         ("userinfo from", _attribute("userinfo-source", default="userinfo-endpoint")),
+        _LAST_UPDATED,
     ),
+    # What it trusts fills the line; its type is the only one, and "get" prints the time.
     "TokenIntrospector": (
-        ("type", _attribute("type")),
         ("iss", _attribute("jwt", "iss")),
         ("keys from", _keys),
         ("audience", _audience),
@@ -98,5 +108,6 @@ _OWN: Mapping[str, Sequence[Column]] = {
         ("engine", _attribute("engine")),
         ("links", _attribute("link")),
         ("description", _attribute("description")),
+        _LAST_UPDATED,
     ),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 import click
 from flask.cli import with_appcontext
@@ -16,10 +17,13 @@ from ..registry.fields import MASK, nearest
 from ..registry.resources import Key
 from ..registry.schemas import SCHEMAS
 from .columns import table_of, without_meta
-from .current import catalog
+from .current import application, catalog, program
 from .failures import NOTHING_CHANGED, Failure, reasons
 from .output import json_option, print_json, print_note, print_outcomes, print_table, print_yaml
 from .reading import Documents
+
+if TYPE_CHECKING:
+    from ..registry.catalog import Catalog
 
 
 def complete_type(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -53,12 +57,14 @@ def apply(files: tuple[str, ...], as_json: bool) -> None:
     standard input. What is stored under the same type and id is replaced. Where one resource of one file is wrong,
     nothing is changed, and every fault is named.
 
-    A secret that reads "********" stays what it is, so what "get" and "export" print can be edited and applied.
+    A secret that is written as the asterisks which "get" and "export" print stays what it is, so what they print can be
+    edited and applied.
 
     \b
     Example:
         flask foreign-token apply provider.yaml policies/*.yaml
-        flask foreign-token get AccessPolicy readers | sed s/get/head/ | flask foreign-token apply -
+        flask foreign-token get AccessPolicy readers >readers.yaml
+        flask foreign-token apply - <readers.yaml
     """
     try:
         documents = Documents(files)
@@ -85,8 +91,9 @@ def list_(type_: str, as_json: bool) -> None:
         flask foreign-token list AccessPolicy
         flask foreign-token list tokenintrospector --json
     """
-    bodies = [found.body for found in catalog().list(type_)]
-    unreadable = catalog().unreadable(type_)
+    stored = _existing_catalog()
+    bodies = [found.body for found in stored.list(type_)]
+    unreadable = stored.unreadable(type_)
     if as_json:
         print_json(bodies)
     elif bodies:
@@ -108,11 +115,13 @@ def get(type_: str, id_: str, as_json: bool) -> None:
     Example:
         flask foreign-token get IdentityProvider keycloak
     """
-    found = catalog().get((type_, id_))
+    stored = _existing_catalog()
+    found = stored.get((type_, id_))
     if found is None:
-        if unreadable := catalog().unreadable(type_, id_):
+        if unreadable := stored.unreadable(type_, id_):
             raise Failure(f"{type_}/{id_}: is stored, but cannot be read:", *map(str, unreadable))
-        raise Failure(f"{type_}/{id_}: is not stored{nearest(id_, _ids(type_))}")
+        known = [other.key[1] for other in stored.list(type_)]
+        raise Failure(f"{type_}/{id_}: is not stored{nearest(id_, known)}")
     if as_json:
         print_json(found.body)
     else:
@@ -158,7 +167,7 @@ def export(as_json: bool) -> None:
     Example:
         flask foreign-token export > resources.yaml
     """
-    stored = catalog()
+    stored = _existing_catalog()
     bodies = [without_meta(found.body) for type_ in SCHEMAS for found in stored.list(type_)]
     if as_json:
         print_json(bodies)
@@ -174,8 +183,15 @@ def _refuse_incomplete(verb: str, unreadable: Sequence[Issue]) -> None:
         raise Failure(f"what is {verb} is not all, since this cannot be read:", *map(str, unreadable))
 
 
-def _ids(type_: str) -> list[str]:
-    return [found.key[1] for found in catalog().list(type_)]
+def _existing_catalog() -> Catalog:
+    """The registry to read from.
+
+    :raises Failure: it is a file that nobody has made yet, so that the app lets nobody in.
+    """
+    file = application().registry_file
+    if file is not None and not file.exists():
+        raise Failure(f"{file}: does not exist yet; `{program()} apply` makes it")
+    return catalog()
 
 
 def _name_of(body: Mapping[str, object]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +11,7 @@ from flask.cli import AppGroup
 
 from ..errors import Rejected
 from ..users.accounts import read_identifier
-from .columns import at, text_of
+from .columns import at, last_updated, text_of
 from .current import accounts
 from .failures import NOTHING_CHANGED, Failure, reasons
 from .output import json_option, print_json, print_note, print_outcomes, print_table, print_yaml
@@ -36,6 +37,7 @@ users = AppGroup(
     help="""Show users, and let them in or not.
 
     A user is made when a token is first seen, and is known by an identifier: the provider's system, and the subject.
+    Where a command takes the ID of a user it takes "SYSTEM|VALUE" as well, in quotes, as "users list" prints it.
     """,
 )
 
@@ -79,8 +81,9 @@ def show(id_: str, as_json: bool) -> None:
     \b
     Example:
         flask foreign-token users show 6c0d7cf4-e037-40bd-9730-f0058e29b693
+        flask foreign-token users show "keycloak|80d869bd-7805-5c3c-993d-bd2f1bdbc5ac"
     """
-    user = accounts().get(id_)
+    user = accounts().get(_id_of(id_))
     if user is None:
         raise Failure(f"User/{id_}: is not stored")
     if as_json:
@@ -100,6 +103,7 @@ def deactivate(ids: tuple[str, ...], as_json: bool) -> None:
     \b
     Example:
         flask foreign-token users deactivate 6c0d7cf4-e037-40bd-9730-f0058e29b693
+        flask foreign-token users deactivate "keycloak|80d869bd-7805-5c3c-993d-bd2f1bdbc5ac"
     """
     _set_active(ids, False, as_json)
 
@@ -113,17 +117,28 @@ def activate(ids: tuple[str, ...], as_json: bool) -> None:
     \b
     Example:
         flask foreign-token users activate 6c0d7cf4-e037-40bd-9730-f0058e29b693
+        flask foreign-token users activate "keycloak|80d869bd-7805-5c3c-993d-bd2f1bdbc5ac"
     """
     _set_active(ids, True, as_json)
 
 
 def _set_active(ids: tuple[str, ...], active: bool, as_json: bool) -> None:
     try:
-        changed = accounts().set_active(ids, active)
+        changed = accounts().set_active(list(map(_id_of, ids)), active)
     except Rejected as rejected:
         raise Failure(NOTHING_CHANGED, *reasons(rejected)) from None
-    outcome = "activated" if active else "deactivated"
-    print_outcomes({("User", user.id): outcome for user in changed}, as_json)
+    done = {"updated": "activated" if active else "deactivated"}
+    print_outcomes({("User", user.id): done.get(outcome, outcome) for outcome, user in changed}, as_json)
+
+
+def _id_of(name: str) -> str:
+    """The id of the user that `name` is the id of, or else the identifier, ``SYSTEM|VALUE``."""
+    if "|" not in name or accounts().get(name) is not None:
+        return name
+    with suppress(ValueError):
+        for user in accounts().search(identifier=read_identifier(name)).users:
+            return user.id
+    return name
 
 
 def _row(resource: Mapping[str, object]) -> list[str]:
@@ -133,7 +148,7 @@ def _row(resource: Mapping[str, object]) -> list[str]:
         text_of(resource.get("id")),
         ", ".join(names),
         text_of(not resource.get("inactive")),
-        text_of(at(resource, "meta", "lastUpdated")),
+        last_updated(resource),
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -11,7 +11,7 @@ from ..errors import Issue, Rejected
 from ..instants import instant
 from .edits import Edit, Outcome, State
 from .registry import Kept, Store
-from .resources import Key
+from .resources import Key, Resource
 from .secrets import masked
 
 
@@ -35,7 +35,8 @@ class Catalog:
     What cannot be used can be looked at and mended all the same.
 
     :param prepare: called first of all; makes the tables, where there are any to make.
-    :param faults: everything that is wrong with the resources that can be read, taken as a whole.
+    :param faults: everything that is wrong with resources that can be read, taken as a whole; called with those, with
+        the keys of what cannot be read, and with the keys of what an edit deletes.
     :param refresh: called after an edit; brings it into force in this process.
     """
 
@@ -44,7 +45,7 @@ class Catalog:
         store: Store,
         *,
         prepare: Callable[[], object],
-        faults: Callable[[State], Iterable[Issue]],
+        faults: Callable[[Iterable[Resource], Iterable[Key], Collection[Key]], Iterable[Issue]],
         refresh: Callable[[], object],
     ) -> None:
         self._store = store
@@ -99,7 +100,7 @@ class Catalog:
         return outcomes
 
     def _check(self, edit: Edit, before: State, after: State) -> None:
-        found = self._faults_in(after)
+        found = self._faults_in(after, edit.deletes)
         if not found:
             return
         names = {f"{body['resourceType']}/{body['id']}" for body in edit.upserts}
@@ -108,8 +109,8 @@ class Catalog:
         if introduced:
             raise Rejected(introduced)
 
-    def _faults_in(self, state: State) -> tuple[Issue, ...]:
-        return (*state.issues, *self._faults(state))
+    def _faults_in(self, state: State, deleted: Collection[Key] = ()) -> tuple[Issue, ...]:
+        return (*state.issues, *self._faults(state.resources, state.unreadable, deleted))
 
 
 def _place(issue: Issue) -> tuple[str, str]:

@@ -30,6 +30,9 @@ MAX_SIZE = 16 * 1024 * 1024
 _SETTLING = 2_000_000_000
 # Nanoseconds in which a file system that counts time coarsely may not tell two writes apart.
 
+WRITTEN_AS_JSON = "a registry file is JSON; YAML goes in with `flask foreign-token apply`"
+"""What to add where a file does not even begin as JSON does."""
+
 _Signature = tuple[int, ...]
 
 
@@ -184,7 +187,7 @@ class FileRegistry:
         try:
             items = strict_json.loads(raw)
         except ValueError as reason:
-            raise self._rejected(f"{_place_of_fault(raw)}{reason}") from None
+            raise self._rejected(_explained(raw, str(reason))) from None
         if not isinstance(items, list):
             raise self._rejected("must be an array of resources, [{…}, …]")
         return items
@@ -207,11 +210,12 @@ def _type_in(item: object) -> object:
     return item.get("resourceType") if isinstance(item, dict) else None
 
 
-def _place_of_fault(raw: bytes) -> str:
-    """Where reading ended, when it is not JSON at all; other faults have no one place."""
+def _explained(raw: bytes, reason: str) -> str:
+    """`reason` with the place where reading ended, when it is not JSON at all; other faults have no one place."""
     with suppress(UnicodeDecodeError, RecursionError):
         try:
             json.loads(raw.decode())
         except json.JSONDecodeError as error:
-            return f"line {error.lineno}, column {error.colno}: "
-    return ""
+            place = f"line {error.lineno}, column {error.colno}: {reason}"
+            return place if raw.lstrip().startswith((b"[", b"{")) else f"{place}; {WRITTEN_AS_JSON}"
+    return reason

@@ -16,6 +16,9 @@ from .faults import Faults
 from .parts import IntrospectorPart, Part, ProviderPart
 from .resources import JwtSettings, Key, TokenIntrospector
 
+_ABSENT = "there is no {name}"
+_DELETED = "still refers to {name}; delete or change that first"
+
 
 class RemoteSource(NamedTuple):
     """Where keys are fetched, and how. Introspectors for which this is the same share the keys.
@@ -64,11 +67,14 @@ class Linker:
         # Keys outlive a change of anything else, so that an edit while the provider is down does not lose them.
         self._sources = {linked.source: linked.introspector.keys for linked in self._known.values() if linked.source}
 
-    def link(self, parts: Iterable[Part], held: Collection[Key], faults: Faults) -> tuple[Linked, ...]:
+    def link(
+        self, parts: Iterable[Part], held: Collection[Key], faults: Faults, deleted: Collection[Key] = ()
+    ) -> tuple[Linked, ...]:
         """Link every introspector, and check what must hold between them and their providers.
 
         :param parts: what became of the resources that have no fault of their own.
         :param held: every resource, so that a reference to one with faults is not taken for one to nothing.
+        :param deleted: what was held a moment ago, so that a reference to it is told from one that never led anywhere.
         """
         parts = list(parts)
         providers = {part.settings.id: part for part in parts if isinstance(part, ProviderPart)}
@@ -81,9 +87,9 @@ class Linker:
             if name is None or name in providers:
                 with faults.gathered():
                     linked.append(self._link(part, providers.get(name or "")))
-            elif ("IdentityProvider", name) not in held:
-                reason = f"there is no IdentityProvider/{name}"
-                faults.add(_name_of(part.settings), "identity_provider.reference", reason)
+            elif (key := ("IdentityProvider", name)) not in held:
+                reason = _DELETED if key in deleted else _ABSENT
+                faults.add(_name_of(part.settings), "identity_provider.reference", reason.format(name="/".join(key)))
         _refuse_second_introspectors(linked, faults)
         _refuse_shared_issuers(linked, faults)
         return tuple(linked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -114,16 +114,19 @@ class SnapshotBuilder:
             _retire_sources(previous, snapshot)
         return snapshot
 
-    def faults(self, resources: Iterable[Resource], unreadable: Iterable[Key] = ()) -> tuple[Issue, ...]:
+    def faults(
+        self, resources: Iterable[Resource], unreadable: Iterable[Key] = (), deleted: Collection[Key] = ()
+    ) -> tuple[Issue, ...]:
         """Everything that is wrong with `resources`: why they must not be used, and why introspectors in them could
         not check a token.
 
         :param unreadable: what else is kept, so that a reference to it is not taken for one to nothing.
+        :param deleted: see :meth:`.Linker.link`.
         """
         faults = Faults()
         held = _by_key(resources, faults)
         parts = self._parts(held, None, faults)
-        self._linker(None).link(parts.values(), {*held, *unreadable}, faults)
+        self._linker(None).link(parts.values(), {*held, *unreadable}, faults, deleted)
         return (*faults.issues, *_out_of_service(parts))
 
     def _linker(self, previous: RegistrySnapshot | None) -> Linker:

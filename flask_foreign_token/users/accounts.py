@@ -209,13 +209,13 @@ class Accounts:
             except (IntegrityError, AssertionError):
                 raise Rejected.at("", "other rows refer to the user; delete those first, or deactivate it") from None
 
-    def set_active(self, ids: Sequence[str], active: bool) -> list[ShownUser]:
+    def set_active(self, ids: Sequence[str], active: bool) -> list[tuple[Outcome, ShownUser]]:
         """Let users in, or keep them out: all of them or none.
 
         It is the app's own attribute that is set, where it is one that can be; else every identifier of a user is
         made inactive. Either keeps them out, and both are taken back.
 
-        :return: each user once, in the order of `ids`.
+        :return: each user once, in the order of `ids`; ``"unchanged"`` who was so before, else ``"updated"``.
         :raises NotStored: names each of those who are not stored.
         :raises Rejected: names each user of whom the app's attribute cannot be set and says otherwise, or who has
             neither that nor an identifier.
@@ -237,9 +237,9 @@ class Accounts:
             raise NotStored(absent)
         return [user for id_ in ids if (user := stored[id_]) is not None]
 
-    def _admit(self, writing: Writing, users: Sequence[StoredUser], active: bool) -> list[ShownUser]:
+    def _admit(self, writing: Writing, users: Sequence[StoredUser], active: bool) -> list[tuple[Outcome, ShownUser]]:
         faults = Faults()
-        changed: list[ShownUser] = []
+        changed: list[tuple[Outcome, ShownUser]] = []
         for user in users:
             with faults.gathered(), _named(str(user.key)):
                 after = admitted(user, active=active, settable=self._rows.settable, now=self._clock())
@@ -294,7 +294,7 @@ class Accounts:
         before = stored or self._rows.insert(connection, key, active=wanted.active)
         after = planned(before, wanted, issuers=vouching, settable=self._rows.settable, now=self._clock())
         if stored is not None:
-            return ("unchanged" if after is before else "updated"), self._write(writing, before, after)
+            return self._write(writing, before, after)
         self._rows.write(connection, before, after)
         return "created", self._written(writing, after)
 
@@ -323,11 +323,11 @@ class Accounts:
         self._rows.delete_identifiers(connection, owners.keys())
         return {system: issuer for system, issuer in issuers.items() if issuer is not None}
 
-    def _write(self, writing: Writing, before: StoredUser, after: StoredUser) -> ShownUser:
+    def _write(self, writing: Writing, before: StoredUser, after: StoredUser) -> tuple[Outcome, ShownUser]:
         if after is before:
-            return _shown(before)
+            return "unchanged", _shown(before)
         self._rows.write(writing.connection, before, after)
-        return self._written(writing, after)
+        return "updated", self._written(writing, after)
 
     def _written(self, writing: Writing, after: StoredUser) -> ShownUser:
         """What the database has made of `after`.

@@ -222,7 +222,9 @@ def test_what_others_rest_on_is_not_deleted_and_they_are_named(app: Flask) -> No
     answer = operate(app, "DELETE", "/IdentityProvider/keycloak")
 
     assert answer.status_code == 422
-    assert {issue["resource"] for issue in answer.json["issues"]} == {"TokenIntrospector/secret"}
+    [issue] = answer.json["issues"]
+    assert issue["resource"] == "TokenIntrospector/secret"
+    assert issue["message"] == "still refers to IdentityProvider/keycloak; delete or change that first"
     assert operate(app, "GET", "/IdentityProvider/keycloak").status_code == 200
 
 

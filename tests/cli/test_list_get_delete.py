@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from inspect import cleandoc
 from pathlib import Path
@@ -20,7 +21,9 @@ from ..conftest import MakeApp
 from .commands import NAMES, fill, printed, refused, run, stored
 
 ELSEWHERE = "https://elsewhere.example"
+TUTORIAL = Path(__file__).parents[2] / "example_app" / "resources.yaml"
 LONG_ID = "a" * 64
+KEY = {"kty": "OCT", "alg": "HS256", "k": SECRET, "format": "plain"}
 
 TABLES: dict[str, tuple[str, Resource, list[str]]] = {
     "a provider": (
@@ -31,12 +34,22 @@ TABLES: dict[str, tuple[str, Resource, list[str]]] = {
     "keys at an address": (
         "TokenIntrospector",
         introspector("remote", None, jwt={"iss": ELSEWHERE}, jwks_uri=f"{ELSEWHERE}/keys"),
-        ["remote", "yes", "jwt", ELSEWHERE, f"{ELSEWHERE}/keys", "account"],
+        ["remote", "yes", ELSEWHERE, "elsewhere.example", "account"],
     ),
     "a secret, and several audiences": (
         "TokenIntrospector",
         introspector("hmac", "entra", jwt={"iss": ELSEWHERE, "secret": SECRET, "aud": ["a", "b"]}),
-        ["hmac", "yes", "jwt", ELSEWHERE, "jwt.secret", "a, b", "entra"],
+        ["hmac", "yes", ELSEWHERE, "secret", "a, b", "entra"],
+    ),
+    "keys of its own": (
+        "TokenIntrospector",
+        introspector("own", None, jwt={"iss": ELSEWHERE, "keys": [KEY, {**KEY, "k": SECRET[::-1]}]}),
+        ["own", "yes", ELSEWHERE, "keys (2)", "account"],
+    ),
+    "the keys of its provider": (
+        "TokenIntrospector",
+        introspector("linked", "entra", jwt={"iss": ELSEWHERE}),
+        ["linked", "yes", ELSEWHERE, "provider", "account", "entra"],
     ),
     "a policy": (
         "AccessPolicy",
@@ -50,7 +63,7 @@ TABLES: dict[str, tuple[str, Resource, list[str]]] = {
 def test_a_table_has_a_row_for_each_resource(
     empty_app: Flask, type_: str, resource: Resource, cells: list[str]
 ) -> None:
-    fill(empty_app, [provider("entra", system="entra")])
+    fill(empty_app, [provider("entra", system="entra", jwks_uri=f"{ELSEWHERE}/keys")])
     fill(empty_app, [resource])
 
     lines = run(empty_app, "list", type_).stdout.splitlines()
@@ -65,7 +78,27 @@ def test_the_database_knows_when_a_resource_was_written(make_app: MakeApp) -> No
     heading, row = run(fill(make_app()), "list", "AccessPolicy").stdout.splitlines()
 
     assert heading.endswith("last updated")
-    assert row.endswith("Z")
+    assert re.search(r"  \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", row)
+
+
+def test_a_column_with_nothing_in_it_is_left_out(empty_app: Flask) -> None:
+    fill(empty_app, [policy("a")])
+    plain = run(empty_app, "list", "AccessPolicy").stdout
+    fill(empty_app, [policy("b", description="Readers.")])
+
+    assert "description" not in plain
+    assert "description" in run(empty_app, "list", "AccessPolicy").stdout
+
+
+def test_the_introspector_of_the_tutorial_fits_on_a_line(make_app: MakeApp) -> None:
+    app = make_app(FOREIGN_TOKEN_ALLOW_HTTP_HOSTS=["keycloak"], FOREIGN_TOKEN_REQUIRE_AUDIENCE=False)
+    run(app, "apply", str(TUTORIAL))
+
+    heading, row = run(app, "list", "TokenIntrospector").stdout.splitlines()
+
+    assert heading.split() == ["id", "active", "iss", "keys", "from", "provider"]
+    assert "  http://localhost:8180/realms/myrealm  keycloak:8180  keycloak" in row
+    assert max(len(heading), len(row)) <= 100
 
 
 @pytest.mark.parametrize("type_", ["AccessPolicy", "accesspolicy", "ACCESSPOLICY"])
@@ -101,6 +134,19 @@ def test_nothing_stored_is_said_beside_the_table(empty_app: Flask) -> None:
     assert (result.exit_code, result.stdout) == (0, "")
     assert "no AccessPolicy is stored" in result.stderr
     assert printed(empty_app, "list", "AccessPolicy") == []
+
+
+@pytest.mark.parametrize(
+    "command", [["list", "AccessPolicy"], ["list", "AccessPolicy", "--json"], ["get", "AccessPolicy", "a"], ["export"]]
+)
+def test_a_file_that_is_not_there_yet_is_no_registry_without_resources(make_app: MakeApp, command: list[str]) -> None:
+    app = make_app(FOREIGN_TOKEN_REGISTRY="absent.json")
+
+    reason = refused(app, *command)
+
+    assert reason.endswith("absent.json: does not exist yet; `flask foreign-token apply` makes it\n")
+    run(app, "apply", "-", stdin="{resourceType: AccessPolicy, id: a, engine: allow}")
+    assert run(app, *command).exit_code == 0
 
 
 def test_a_resource_is_shown_as_yaml(filled_app: Flask) -> None:
@@ -164,7 +210,10 @@ def test_one_that_is_not_stored_keeps_the_others(filled_app: Flask) -> None:
 def test_what_another_resource_refers_to_is_not_deleted(filled_app: Flask) -> None:
     reason = refused(filled_app, "delete", "IdentityProvider", "keycloak")
 
-    assert "TokenIntrospector/secret identity_provider" in reason
+    assert (
+        "TokenIntrospector/secret identity_provider.reference: "
+        "still refers to IdentityProvider/keycloak; delete or change that first\n"
+    ) in reason
     assert stored(filled_app) == NAMES
 
 

@@ -127,6 +127,28 @@ def test_a_user_is_shown_whole(app: Flask, issuer: Issuer) -> None:
     assert "inactive" not in shown
 
 
+def test_a_user_is_shown_by_identifier(app: Flask, issuer: Issuer) -> None:
+    _, bob = sign_in(app, issuer, "ann", "bob|by")
+
+    assert printed(app, "users", "show", "keycloak|bob|by")["id"] == bob
+
+
+@pytest.mark.parametrize("name", ["keycloak|bob", "entra|ann", "keycloak|", "|ann", "ann", ""])
+@pytest.mark.parametrize("command", ["show", "activate", "deactivate"])
+def test_an_identifier_that_nobody_has_is_not_stored(app: Flask, issuer: Issuer, command: str, name: str) -> None:
+    sign_in(app, issuer, "ann")
+
+    assert f"User/{name}: is not stored" in refused(app, "users", command, name)
+
+
+def test_an_id_comes_before_an_identifier(app: Flask, issuer: Issuer) -> None:
+    (ann,) = sign_in(app, issuer, "ann")
+    rows(app, "INSERT INTO foreign_token_user (id, active) VALUES ('keycloak|ann', 1) RETURNING id")
+
+    assert run(app, "users", "deactivate", "keycloak|ann").stdout == "deactivated User/keycloak|ann\n"
+    assert "inactive" not in printed(app, "users", "show", ann)
+
+
 def test_a_user_that_is_not_stored_is_not_shown(app: Flask) -> None:
     assert "User/nobody: is not stored" in refused(app, "users", "show", "nobody")
 
@@ -150,6 +172,22 @@ def test_a_user_who_is_activated_is_let_in_again(app: Flask, issuer: Issuer) -> 
 
     assert outcomes == [{"resourceType": "User", "id": ann, "outcome": "activated"}]
     assert ask(app, secret_token(issuer, sub="ann")).status_code == 200
+
+
+def test_a_user_is_deactivated_and_activated_by_identifier(app: Flask, issuer: Issuer) -> None:
+    (ann,) = sign_in(app, issuer, "ann")
+
+    assert run(app, "users", "deactivate", "keycloak|ann", ann).stdout == f"deactivated User/{ann}\n"
+    assert run(app, "users", "activate", "keycloak|ann").stdout == f"activated User/{ann}\n"
+
+
+@pytest.mark.parametrize("command", ["activate", "deactivate"])
+def test_who_is_so_already_is_unchanged(app: Flask, issuer: Issuer, command: str) -> None:
+    (ann,) = sign_in(app, issuer, "ann")
+    run(app, "users", "deactivate", ann)
+    run(app, "users", command, ann)
+
+    assert run(app, "users", command, ann).stdout == f"unchanged User/{ann}\n"
 
 
 def test_several_are_deactivated_together(app: Flask, issuer: Issuer) -> None:

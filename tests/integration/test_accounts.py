@@ -206,7 +206,7 @@ def test_one_of_several_who_cannot_be_made_inactive_leaves_all_as_they_were(staf
         ]
 
     assert [desk.accounts.get(user.id) for user in (ann, bob)] == [ann, bob]
-    assert [user.resource["inactive"] for user in desk.accounts.set_active([ann.id, bob.id], False)] == [True, True]
+    assert [user.resource["inactive"] for _, user in desk.accounts.set_active([ann.id, bob.id], False)] == [True, True]
 
 
 @pytest.mark.parametrize("id_", [str(2**31), str(2**62), "ann", "1.0"])

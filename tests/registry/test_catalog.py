@@ -45,7 +45,7 @@ class Place:
         self.catalog = Catalog(
             self.store,
             prepare=lambda: None,
-            faults=lambda state: BUILDER.faults(state.resources, state.unreadable),
+            faults=BUILDER.faults,
             refresh=self.refresh,
         )
 
@@ -178,7 +178,10 @@ def test_every_fault_of_an_edit_is_named_and_nothing_is_written(place: Place) ->
 def test_deleting_what_another_resource_needs_is_refused(place: Place) -> None:
     place.apply(provider(), introspector(link="k"))
 
-    assert place.faults_of(deletes=[K]) == [("TokenIntrospector/i", "identity_provider.reference")]
+    reason = "still refers to IdentityProvider/k; delete or change that first"
+    with pytest.raises(Rejected, match=f"^TokenIntrospector/i identity_provider.reference: {reason}$"):
+        place.apply(deletes=[K])
+    assert place.ids("IdentityProvider") == ["k"]
 
 
 def test_deleting_both_at_once_is_not(place: Place) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flask_foreign_token.errors import Issue, Rejected
-from flask_foreign_token.registry.file import FileRegistry
+from flask_foreign_token.registry.file import WRITTEN_AS_JSON, FileRegistry
 from flask_foreign_token.registry.resources import Resource
 
 PROVIDER = {"resourceType": "IdentityProvider", "id": "k", "system": "k", "userinfo-source": "id-token"}
@@ -181,7 +181,9 @@ def test_what_is_no_file_is_refused(path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "line 1, column 1: not JSON"),
+        (b"", f"line 1, column 1: not JSON; {WRITTEN_AS_JSON}"),
+        (b"# Readers.\nresourceType: AccessPolicy\n", f"line 1, column 1: not JSON; {WRITTEN_AS_JSON}"),
+        (b"\n- id: readers", f"line 2, column 1: not JSON; {WRITTEN_AS_JSON}"),
         (b"[\n  hush\n]", "line 2, column 3: not JSON"),
         (b'[{"a": 1, "a": 2}]', "JSON with a duplicate member"),
         (b"[1e400]", "JSON with a number out of range"),
@@ -191,7 +193,7 @@ def test_what_is_no_file_is_refused(path: Path) -> None:
         (b"{}", "must be an array of resources, [{…}, …]"),
         (b" " * (16 * 1024 * 1024 + 1), "must not be larger than 16 MiB"),
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_what_is_no_array_in_strict_json_is_refused_without_repeating_it(
     registry_of: MakeRegistry, path: Path, content: bytes, reason: str

@@ -66,8 +66,8 @@ def test_a_user_without_identifiers_has_no_meta_and_a_version_for_each_state(des
     user = desk.put(None, inactive=True)
 
     assert user.resource == {"resourceType": "User", "id": user.id, "identifier": [], "data": {}, "inactive": True}
-    assert desk.accounts.set_active([user.id], True)[0].version != user.version
-    assert desk.accounts.set_active([user.id], False)[0].version == user.version
+    assert desk.accounts.set_active([user.id], True)[0][1].version != user.version
+    assert desk.accounts.set_active([user.id], False)[0][1].version == user.version
 
 
 def test_data_needs_an_identifier_to_be_kept_with(desk: Desk) -> None:
@@ -245,7 +245,7 @@ def test_the_time_of_a_change_is_shown(desk: Desk) -> None:
     before = desk.put("7", identifier=named("ann"))
     desk.world.clock.now += 60
 
-    [after] = desk.accounts.set_active(["7"], False)
+    [(_, after)] = desk.accounts.set_active(["7"], False)
 
     assert after.resource["meta"]["lastUpdated"] > before.resource["meta"]["lastUpdated"]
     assert after.resource["meta"]["extension"] == before.resource["meta"]["extension"]

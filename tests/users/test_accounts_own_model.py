@@ -272,7 +272,7 @@ def test_an_attribute_that_can_be_set_is_set(desk_of: MakeDesk, attribute: str) 
     assert has_access(desk)
     versions = []
     for active in (False, True, False):
-        [shown] = desk.accounts.set_active(["7"], active)
+        [(_, shown)] = desk.accounts.set_active(["7"], active)
         assert shown.resource.get("inactive", False) is not active
         assert has_access(desk) is bool(row(desk, 7).is_active) is active
         versions.append(int(shown.resource["meta"]["versionId"]))
@@ -297,9 +297,9 @@ def test_without_one_that_can_be_set_it_is_the_identifiers(desk_of: MakeDesk, at
     desk = desk_of("is_active" if attribute else None, **attribute)
     desk.put("7", identifier=named("ann", "nan"))
 
-    assert desk.accounts.set_active(["7"], False)[0].resource["inactive"] is True
+    assert desk.accounts.set_active(["7"], False)[0][1].resource["inactive"] is True
     assert [has_access(desk, value) for value in ("ann", "nan")] == [False, False]
-    assert "inactive" not in desk.accounts.set_active(["7"], True)[0].resource
+    assert "inactive" not in desk.accounts.set_active(["7"], True)[0][1].resource
     assert [has_access(desk, value) for value in ("ann", "nan")] == [True, True]
 
 

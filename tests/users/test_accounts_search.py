@@ -113,6 +113,6 @@ def test_users_of_a_hierarchy_are_counted_and_changed(employees: Desk) -> None:
 
     assert (page.total, len(page.users)) == (2, 2)
     assert employees.accounts.search(identifier=(None, "ann")) == Page(1, [employees.accounts.get(key)])
-    assert employees.accounts.set_active([key], False)[0].resource["inactive"] is True
+    assert employees.accounts.set_active([key], False)[0][1].resource["inactive"] is True
     employees.accounts.delete(key)
     assert employees.accounts.search().total == 1

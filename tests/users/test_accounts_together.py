@@ -27,12 +27,21 @@ def test_several_are_let_in_or_kept_out_together(desk: Desk, active: bool) -> No
 
     changed = desk.accounts.set_active(["8", "7", "8"], active)
 
-    assert [(user.id, user.resource.get("inactive", False)) for user in changed] == [
+    assert [(user.id, user.resource.get("inactive", False)) for _, user in changed] == [
         ("8", not active),
         ("7", not active),
     ]
-    assert [desk.accounts.get(user.id) for user in changed] == changed
+    assert [("updated", desk.accounts.get(user.id)) for _, user in changed] == changed
     assert desk.announced[-2:] == [("User", "8"), ("User", "7")]
+
+
+def test_who_was_so_before_is_unchanged(desk: Desk) -> None:
+    for id_ in ("7", "8"):
+        desk.put(id_, identifier=named(id_), inactive=id_ == "7")
+
+    outcomes = [outcome for outcome, _ in desk.accounts.set_active(["7", "8"], False)]
+
+    assert outcomes == ["unchanged", "updated"]
 
 
 def test_where_one_is_not_stored_all_stay_as_they_were(desk: Desk) -> None:
