@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import cast
+from typing import TypeVar, cast
 
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
@@ -17,6 +17,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import StaticPool
 
 from .errors import DatabaseUnavailable
+
+_Kind = TypeVar("_Kind", bound=Engine)
 
 WAIT = 15_000
 """Milliseconds that a writer waits while another one holds an SQLite file."""
@@ -32,14 +34,13 @@ class Transactions:
     In-memory SQLite is one connection that everybody shares. There the statements run through an engine of our own
     over that connection: listeners on the application's engine do not see them, those on the class ``Engine`` do.
 
-    What SQLAlchemy logs of them (``SQLALCHEMY_ECHO``) has no parameters, since those are secrets and users' data.
+    What SQLAlchemy logs of them (``SQLALCHEMY_ECHO``) has no parameters and no rows, which hold secrets.
 
     :param engine: the application's; its pool, listeners and ``journal_mode`` stay as they are.
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine.execution_options()
-        self._engine.hide_parameters = True
+        self._engine = _discreet(engine.execution_options())
         self._reader, self._writer = _ways_of(engine)
 
     @contextmanager
@@ -76,6 +77,18 @@ class Transactions:
         """
         if not isinstance(self._engine.pool, StaticPool):
             self._engine.dispose()
+
+
+def _discreet(engine: _Kind) -> _Kind:
+    """`engine`, which from now on logs statements only."""
+    engine.hide_parameters = True
+    # Rows are logged at level DEBUG, and for them there is no such switch.
+    engine._should_log_debug = _never  # type: ignore[method-assign]  # noqa: SLF001
+    return engine
+
+
+def _never() -> bool:
+    return False
 
 
 _Way = Callable[[Engine], AbstractContextManager[Connection]]
@@ -140,7 +153,7 @@ class _Shared:
     def __init__(self, connection: DBAPIConnection, url: URL) -> None:
         dialect = _Borrowing(dbapi=_Borrowing.import_dbapi())
         self.lock = threading.RLock()
-        self.engine = Engine(StaticPool(lambda: connection, dialect=dialect), dialect, url, hide_parameters=True)
+        self.engine = _discreet(Engine(StaticPool(lambda: connection, dialect=dialect), dialect, url))
 
 
 def _shared(engine: Engine) -> _Shared:

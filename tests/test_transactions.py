@@ -329,8 +329,10 @@ def test_an_in_memory_database_outlives_the_release_of_connections(memory: sa.En
     assert ids(transactions) == [1]
 
 
-def test_what_is_logged_of_a_statement_has_no_parameters(engine: sa.Engine, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "sqlalchemy.engine")
+def test_what_is_logged_of_a_statement_has_neither_parameters_nor_rows(
+    engine: sa.Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "sqlalchemy.engine")
     transactions, statement = Transactions(engine), sa.text("SELECT :secret")
 
     for way in (transactions.reading, transactions.writing):

@@ -83,4 +83,5 @@ def _origin(url: str) -> tuple[str, str | None, int | None] | None:
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     except ValueError:
         return None
-    return (parts.scheme, parts.hostname, port) if parts.hostname else None
+    is_origin = parts.hostname and parts.username is None
+    return (parts.scheme, parts.hostname, port) if is_origin else None

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy import orm as sa_orm
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm.exc import FlushError
 
-from ..errors import Rejected
 from .account_body import Pair
 from .account_plan import pair_of
 from .store import (
@@ -113,18 +111,7 @@ class AccountRows:
             attributes[self._models.key.key] = key
             # What outlived a user of that key, where the database enforces no foreign keys, must not come back.
             self._delete_where(connection, self._table.c.user_id == key)
-        try:
-            return insert_user(self._models, connection, **attributes)
-        except (TypeError, FlushError):
-            raise Rejected.at("", self.refusal) from None
-
-    @property
-    def refusal(self) -> str:
-        """Why no row can be stored."""
-        return (
-            f"{self._models.user.__name__} refuses a row that sets nothing but its key; "
-            "give its columns defaults, or another key"
-        )
+        return insert_user(self._models, connection, **attributes)
 
     def write(self, connection: sa.Connection, before: StoredUser, after: StoredUser) -> None:
         """Store what differs."""

@@ -44,7 +44,7 @@ class ShownUser:
 
     :param id: the primary key as a text.
     :param resource: the User resource, see :func:`~.mapping.user_resource`.
-    :param version: changes with whatever is shown, and is no other user's of the same id, before or after.
+    :param version: changes with whatever is shown.
     """
 
     id: str
@@ -105,6 +105,7 @@ class Accounts:
         prepare: Callable[[], object],
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._models = models
         self._rows = AccountRows(models)
         self._key_column: sa.Column[Any] = sa.inspect(models.user).primary_key[0]
         self._is_counted = is_counted(self._key_column)
@@ -188,7 +189,7 @@ class Accounts:
                     if id_ is not None and _is_of_the_value(error):
                         raise Rejected.at("id", "cannot be a key of the application's model") from None
                     raise
-            raise Rejected.at("", self._rows.refusal)
+            raise Rejected.at("", self._models.refusal)
 
     def delete(self, id_: str, *, expected: str | None = None) -> None:
         """Delete a user with their identifiers, and with all that the app's model deletes with it.

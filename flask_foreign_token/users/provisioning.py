@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy.exc import IntegrityError
 
 from ..caching import Cache, SingleFlight
-from ..errors import InsufficientScope, InvalidToken, Misconfigured
+from ..errors import InsufficientScope, InvalidToken, Misconfigured, Rejected
 from ..introspection.token import Credential, Token
 from ..transactions import Transactions
 from .mapping import Identifier, is_too_deep, to_scim, user_resource
@@ -236,6 +236,9 @@ class Users:
             user = self._store.create(identifier, orphan=orphan)
         except IntegrityError:
             user = None
+        except Rejected as rejected:
+            raise Misconfigured(hint=str(rejected)) from None
+        # Out here, lest what the database said stay with what is raised next.
         if user is None:
             return self._winner(look_up)
         look_up.created = _snapshot(user, look_up.key.identifier)

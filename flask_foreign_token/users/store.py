@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm as sa_orm
+from sqlalchemy.orm.exc import FlushError
 
+from ..errors import Rejected
 from ..transactions import Transactions
 from .mapping import Identifier
 
@@ -186,15 +188,19 @@ def insert_user(models: Models, connection: sa.Connection, **attributes: object)
     """Store a new user that has no identifier yet.
 
     :param attributes: of the app's class; what is not among them is left to its defaults.
+    :raises Rejected: the app's class cannot be made without arguments, or has no key to give.
     :raises sqlalchemy.exc.IntegrityError: the app's model refuses the row.
     """
     # A session, since only the mapper knows what the app's class asks for: defaults, inheritance, listeners.
     with sa_orm.Session(connection, join_transaction_mode="rollback_only") as session:
-        user = models.user()
-        for name, value in attributes.items():
-            setattr(user, name, value)
-        session.add(user)
-        session.flush()
+        try:
+            user = models.user()
+            for name, value in attributes.items():
+                setattr(user, name, value)
+            session.add(user)
+            session.flush()
+        except (TypeError, FlushError):
+            raise Rejected.at("", models.refusal) from None
         return StoredUser(sa.inspect(user).identity[0], models.is_active(user), ())
 
 

@@ -180,7 +180,7 @@ def test_a_model_that_wants_more_than_a_key_is_named(desk_of: MakeDesk, id_: str
     [(resource, path, reason)] = faults_of(desk.put, id_, identifier=named("ann"))
 
     assert (resource, path) == ("User" if id_ is None else "User/7", "")
-    assert "Person refuses a row that sets nothing but its key; give its columns defaults" in reason
+    assert "Person refuses a row that sets nothing but its key (without a value: nickname)" in reason
     assert desk.world.population == (0, 0)
     assert desk.announced == desk.forgotten == []
 

@@ -169,3 +169,14 @@ def test_a_deleted_persons_identifier_is_not_inherited_with_the_key(people: Call
     back = world.users().find_or_create(a_token("gone"), provider, a_credential())
 
     assert back.key != heir.key
+
+
+@pytest.mark.filterwarnings("ignore:Column 'person.id' is marked as a member of the primary key")
+def test_a_model_without_a_key_to_give_is_named_and_nothing_is_stored(people: Callable[..., World]) -> None:
+    world = people(id=sa.Column(sa.Integer, primary_key=True, autoincrement=False))
+
+    with pytest.raises(Misconfigured) as caught:
+        world.users().find_or_create(a_token(), a_provider(Says()), a_credential())
+
+    assert "Person refuses a row" in caught.value.hint
+    assert world.population == (0, 0)
