@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from .introspection.addresses import at_backchannel
 from .introspection.discovery import ServerMetadata
 from .introspection.keys import ALGORITHMS, spellings
 from .printable import in_ascii
+from .registry.resources import Key
 
 _SCOPES = ("profile", "openid")
 _ENDPOINTS: Mapping[str, str] = MappingProxyType(
@@ -30,6 +32,7 @@ _ADDRESSES = frozenset({"issuer", "jwks_uri", *_ENDPOINTS})
 _OPERATORS_OWN = frozenset({"title", "system", "scopes", "subject_claim"})
 """What a registration proposes, and an operator may have put otherwise."""
 _KEYS = frozenset({"secret", "keys"})
+_SYMMETRIC = {n for name, spec in ALGORITHMS.items() if spec.key_type == "oct" for n in spellings(name)}
 _VERIFIABLE = {n for name, spec in ALGORITHMS.items() if spec.key_type != "oct" for n in spellings(name)}
 _ENTRA_HOSTS = (
     "login.microsoftonline.com",
@@ -115,12 +118,14 @@ def updated(
     """`stored` brought up to what a provider publishes now, with all else in it left as it is.
 
     What it is brought up to: issuer, endpoints and keys; audience, clients and system where `registration` names them.
+    The algorithms of shared secrets go along with the secret, since no key that is fetched has them.
 
     :param stored: a body of the same type, as :class:`~.registry.catalog.Shown` has it, without ``meta``.
     :param registered: one of :func:`resources_of`.
     """
     if registered["resourceType"] == "TokenIntrospector":
-        jwt = _extended(_mapping(registered.get("jwt")), _mapping(stored.get("jwt")), without=_KEYS)
+        kept = _for_fetched_keys(_mapping(stored.get("jwt")))
+        jwt = _extended(_mapping(registered.get("jwt")), kept)
         return {**_extended(registered, stored), "jwt": jwt}
     own = (_OPERATORS_OWN if registration.system is None else _OPERATORS_OWN - {"system"}) & set(stored)
     if stored.get("userinfo-source") == "id-token":
@@ -151,6 +156,16 @@ def policy_command(program: str, id_: str, issuer: str) -> list[str]:
     return [f"{program} apply - <<'EOF'", *text.splitlines(), "EOF"]
 
 
+def activation_command(program: str, key: Key) -> str:
+    """A shell command that sets `active` of a stored resource to true.
+
+    :param program: how the command line is called.
+    """
+    type_, id_ = key
+    got = f"{program} get {type_} {shlex.quote(id_)}"
+    return f"{got} | sed 's/^active: false$/active: true/' | {program} apply -"
+
+
 def offers_nothing_verifiable(metadata: ServerMetadata) -> bool:
     """Whether the provider says what it signs with, and none of that can be verified here."""
     offered = metadata.texts("id_token_signing_alg_values_supported")
@@ -162,6 +177,22 @@ def _extended(
 ) -> dict[str, object]:
     """`body` with what only `more` has."""
     return {**body, **{name: value for name, value in more.items() if name not in body and name not in without}}
+
+
+def _for_fetched_keys(jwt: Mapping[str, object]) -> dict[str, object]:
+    """What of `jwt` can stand beside a `jwks_uri`."""
+    kept = {name: value for name, value in jwt.items() if name not in _KEYS}
+    algorithms = kept.get("algorithms")
+    # What is wrong with it otherwise is said when it is stored.
+    if isinstance(algorithms, list) and not _SYMMETRIC.isdisjoint(filter(_is_text, algorithms)):
+        del kept["algorithms"]
+        left = [name for name in algorithms if not _is_text(name) or name not in _SYMMETRIC]
+        kept |= {"algorithms": left} if left else {}
+    return kept
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -237,6 +237,27 @@ def test_userinfo_is_not_asked_where_that_was_not_meant_or_is_not_possible(
     assert found["userinfo-source"] == after
 
 
+@pytest.mark.parametrize(
+    ("stored", "left"),
+    [
+        ({"secret": "********", "algorithms": ["HS256"]}, {}),
+        ({"keys": [], "algorithms": ["HS256", "HS512"]}, {}),
+        ({"keys": [], "algorithms": ["HS256", "ES256", "EdDSA"]}, {"algorithms": ["ES256", "EdDSA"]}),
+        ({"algorithms": ["RS256"]}, {"algorithms": ["RS256"]}),
+        ({"algorithms": "RS256"}, {"algorithms": "RS256"}),
+        ({"algorithms": ["HS256", ["RS256"]]}, {"algorithms": [["RS256"]]}),
+    ],
+)
+def test_algorithms_of_shared_secrets_go_along_with_the_secret(
+    stored: dict[str, object], left: dict[str, object]
+) -> None:
+    _, introspector = provider_and_introspector(published())
+
+    found = updated({**introspector, "jwt": {"iss": ISSUER, **stored}}, introspector, Registration("clinic", ISSUER))
+
+    assert found["jwt"] == {"iss": ISSUER, **left}
+
+
 def test_a_stored_body_that_is_wrong_is_brought_up_too() -> None:
     _, introspector = provider_and_introspector(published(), audiences=["a"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 
 import click
@@ -13,7 +13,7 @@ from flask.cli import with_appcontext
 from ..diagnosis.examination import examine
 from ..diagnosis.findings import Finding, Mark
 from ..diagnosis.grants import SCOPE, Login
-from ..diagnosis.trust import add_command, provider_ids
+from ..diagnosis.trust import add_command, provider_ids, switched_off
 from ..errors import DatabaseUnavailable, RegistryUnavailable, Rejected
 from ..registry.snapshot import RegistrySnapshot
 from ..runtime import Runtime
@@ -65,9 +65,12 @@ def doctor(
 ) -> None:
     """Find out whether the tokens of a provider are taken, and if not, why.
 
-    ID is that of an IdentityProvider; without it all are checked. What is checked: what is stored, the provider's
-    discovery document, its keys, the clocks, and with a client a token: whether one is issued, whether it is taken
-    here, and whether userinfo answers to it. Nothing is stored, and no token or secret is shown.
+    ID is that of an IdentityProvider; without it all are checked that are active. What is checked: what is stored, the
+    provider's discovery document, its keys, the clocks, and with a client a token: whether one is issued, whether it is
+    taken here, and whether userinfo answers to it. Nothing is stored, and no token or secret is shown.
+
+    A stored secret is sent to the stored token_endpoint. Where none is stored, it is sent to the one that the provider
+    publishes if that is at the host of the stored issuer, introspection_endpoint or revocation_endpoint.
 
     \b
     Example:
@@ -81,7 +84,7 @@ def doctor(
     with quiet():
         snapshot = _snapshot(runtime, report)
         if snapshot is not None:
-            _examine_all(runtime, snapshot, [id_] if id_ else provider_ids(snapshot), login, report)
+            _examine_all(runtime, snapshot, id_, login, report)
     report.end()
 
 
@@ -132,19 +135,21 @@ class _Report:
             print_lines(["", *finding.command, ""])
 
 
-def _examine_all(
-    runtime: Runtime, snapshot: RegistrySnapshot, provider_ids: Sequence[str], login: Login, report: _Report
-) -> None:
-    if not provider_ids:
+def _examine_all(runtime: Runtime, snapshot: RegistrySnapshot, id_: str | None, login: Login, report: _Report) -> None:
+    """Examine the provider of that id; none: all that are active, with the others named."""
+    ids = [id_] if id_ else provider_ids(snapshot)
+    if not ids:
         command = (add_command(program(), "ID"),)
         report.section(None, [Finding(_REGISTRY, "failed", "no IdentityProvider is stored", command=command)])
-    if len(provider_ids) > 1:
+    if len(ids) > 1:
         if login.is_given:
-            raise click.UsageError(f"one provider must be named for a login: {', '.join(provider_ids)}")
+            raise click.UsageError(f"one provider must be named for a login: {', '.join(ids)}")
         # What the environment holds is for one of them, and must not reach the others.
         login = Login(scope=login.scope)
-    for provider_id in provider_ids:
-        report.section(provider_id, examine(runtime.http, snapshot, provider_id, login, program=program()))
+    for provider_id in ids:
+        passed_over = None if id_ else switched_off(snapshot, provider_id)
+        findings = examine(runtime.http, snapshot, provider_id, login, program=program())
+        report.section(provider_id, [passed_over] if passed_over else findings)
 
 
 def _snapshot(runtime: Runtime, report: _Report) -> RegistrySnapshot | None:

@@ -16,6 +16,7 @@ from ..errors import Conflict, ProviderUnavailable, Rejected
 from ..introspection.discovery import IssuerMismatch, NoMetadata, ServerMetadata, discover
 from ..registration import (
     Registration,
+    activation_command,
     offers_nothing_verifiable,
     policy_command,
     product_of,
@@ -90,6 +91,8 @@ def add(
     default_audience = application().settings.resource
     metadata = _discovered(registration, overwrites)
     stored = {_key_of(body): catalog().get(_key_of(body)) for body in resources_of(registration, metadata)}
+    _refuse_unreadable(stored)
+    _refuse_linked_elsewhere(stored, registration)
     bodies = [_updated(stored, body, registration) for body in resources_of(registration, metadata)]
     if default_audience is None and not any(map(_names_audience, bodies)):
         raise _no_audience(registration, metadata, overwrites)
@@ -104,6 +107,11 @@ def add(
         print_lines([*_registered(bodies, outcomes, default_audience), *_lacking(registration, lacks_policy)])
     if offers_nothing_verifiable(metadata):
         print_note("the provider names the algorithms that it signs with, and none of them can be verified here")
+    for body in bodies:
+        if body.get("active") is False:
+            key = _key_of(body)
+            print_note(f"{'/'.join(key)} is not active, so no token is taken. To change that, type:")
+            print_note(f"  {activation_command(program(), key)}")
 
 
 def _refuse_untypable(registration: Registration) -> None:
@@ -210,6 +218,29 @@ def edit_of(bodies: Sequence[Mapping[str, object]], stored: _Stored) -> Edit:
 def _updated(stored: _Stored, body: Mapping[str, object], registration: Registration) -> dict[str, object]:
     shown = stored[_key_of(body)]
     return dict(body) if shown is None else updated(without_meta(shown.body), body, registration)
+
+
+def _refuse_unreadable(stored: _Stored) -> None:
+    """What is there, and cannot be read, is neither updated nor overwritten unseen."""
+    absent = [key for key, shown in stored.items() if shown is None]
+    lines = [
+        f"{type_}/{id_} is stored, but cannot be read; `{program()} delete {type_} {shlex.quote(id_)}` removes it"
+        for type_, id_ in absent
+        if catalog().unreadable(type_, id_)
+    ]
+    if lines:
+        raise Failure(NOTHING_STORED, *lines)
+
+
+def _refuse_linked_elsewhere(stored: _Stored, registration: Registration) -> None:
+    """Another provider would lose its introspector."""
+    for key, shown in stored.items():
+        if shown is None or shown.key[0] != "TokenIntrospector":
+            continue
+        other = _provider_of(shown.body)
+        if other not in ("", registration.id):
+            reason = f"{'/'.join(key)} is stored, and is that of IdentityProvider/{other}"
+            raise Failure(NOTHING_STORED, f"{reason}; use another ID, or delete it first")
 
 
 def _names_audience(body: Mapping[str, object]) -> bool:

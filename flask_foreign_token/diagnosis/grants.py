@@ -39,6 +39,7 @@ class Login:
     :param client_secret: none: a public client, which has no grant of its own.
     :param username: of whom to ask with `password`; none: nobody.
     :param scope: separated by single spaces.
+    :param secret_is_stored: whether `client_secret` is the registry's, and not of whoever asks.
     """
 
     client_id: str | None = None
@@ -46,6 +47,7 @@ class Login:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     scope: str = SCOPE
+    secret_is_stored: bool = False
 
     @property
     def is_given(self) -> bool:
@@ -69,7 +71,9 @@ class Login:
         client = provider.client
         if client is None or self.client_id not in (None, client.id):
             return self
-        return replace(self, client_id=client.id, client_secret=self.client_secret or client.secret)
+        if self.client_secret or not client.secret:
+            return replace(self, client_id=client.id)
+        return replace(self, client_id=client.id, client_secret=client.secret, secret_is_stored=True)
 
     def forms(self) -> Iterator[tuple[str, dict[str, str]]]:
         """The name of each grant, and what its form holds beside the client."""
@@ -118,6 +122,7 @@ class GrantChecks:
         self._provider = provider
         self._introspector = introspector
         self._link = link
+        self._name = f"TokenIntrospector/{link.settings.id}"
         self._clock = clock
 
     def run(self, endpoint: TokenEndpoint, login: Login) -> Iterator[Finding]:
@@ -134,7 +139,7 @@ class GrantChecks:
             if isinstance(taken, Finding):
                 yield taken
                 continue
-            yield self._vouched_for(f"{grant}: token", taken)
+            yield Finding(f"{grant}: token", "ok", f"{self._name} takes it; it has {len(taken.claims)} claims")
             issued_at = taken.claims.get("iat")
             if isinstance(issued_at, int | float):
                 self._clock.told(issued_at, before, after)
@@ -157,19 +162,17 @@ class GrantChecks:
 
     def _introspect(self, check: str, credential: Credential) -> Token | Finding:
         try:
-            return self._introspector.introspect(credential)
+            token = self._introspector.introspect(credential)
         except InvalidToken as refusal:
             reason = str(refusal.description)
             return Finding(check, "failed", f"it is refused: {reason}", remedies.for_introspection(reason))
         except Refusal as refusal:
             return Finding(check, "failed", f"it cannot be checked: {refusal.hint or refusal.description}")
-
-    def _vouched_for(self, check: str, token: Token) -> Finding:
-        name = f"TokenIntrospector/{token.introspector.id}"
         if token.introspector.id != self._link.settings.id:
-            reason = f"it is taken by {name}, not by TokenIntrospector/{self._link.settings.id}"
+            # It is another provider's, and no business of this one's userinfo.
+            reason = f"it is taken by TokenIntrospector/{token.introspector.id}, not by {self._name}"
             return Finding(check, "failed", reason, remedies.ISSUER_AND_ADDRESS)
-        return Finding(check, "ok", f"{name} takes it; it has {len(token.claims)} claims")
+        return token
 
     def _userinfo(self, check: str, token: Token, credential: Credential) -> Finding:
         provider = self._provider
@@ -206,17 +209,27 @@ def _said(text: object, login: Login) -> str:
     """What the provider said, without a secret that it repeats."""
     if not isinstance(text, str):
         return ""
-    for secret in (login.client_secret, login.password):
-        if secret:
-            text = _pattern_of(secret).sub(MASK, text)
-    return in_ascii(text)
+    secrets = sorted(filter(None, (login.client_secret, login.password)), key=len, reverse=True)
+    patterns = [_pattern_of(secret) for secret in secrets]
+    if login.client_secret:
+        patterns = [re.escape(_basic(login).removeprefix("Basic ").rstrip("=")), *patterns]
+    return in_ascii(re.sub("|".join(patterns), MASK, text) if patterns else text)
 
 
-def _pattern_of(secret: str) -> re.Pattern[str]:
-    """Where `secret` is: a short one would be found in words that have nothing to do with it."""
-    if len(secret) >= _SHORTEST_ANYWHERE:
-        return re.compile(re.escape(secret))
-    return re.compile(rf"(?<!\w){re.escape(secret)}(?!\w)")
+def _pattern_of(secret: str) -> str:
+    """Where `secret` is, also in the spelling of a form, in which it was sent.
+
+    A short one stands alone there: it would be found in words that have nothing to do with it.
+    """
+    spelt = "".join(map(_spellings, secret))
+    return spelt if len(secret) >= _SHORTEST_ANYWHERE else rf"(?<!\w){spelt}(?!\w)"
+
+
+def _spellings(character: str) -> str:
+    """A pattern for `character` as it is, and as a form has it."""
+    octets = "".join(f"%{octet:02x}" for octet in character.encode(errors="replace"))
+    plus = r"|\+" if character == " " else ""
+    return f"(?:{re.escape(character)}|(?i:{octets}){plus})"
 
 
 def _basic(login: Login) -> str:

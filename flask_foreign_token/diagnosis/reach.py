@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from itertools import chain
+from typing import cast
 
 from ..errors import ProviderUnavailable, Rejected
 from ..http import Answer, Http
@@ -16,12 +17,19 @@ from ..introspection.discovery import IssuerMismatch, NoMetadata, ServerMetadata
 from ..introspection.jwt import permitted
 from ..introspection.key_set import KeySet, read_key_set
 from ..printable import in_ascii
+from ..registry.fields import Secret
 from ..registry.linking import Linked
 from ..registry.resources import IdentityProvider
+from ..registry.schemas import ClientSchema
 from . import remedies
 from .clock import ClockCheck
 from .findings import Finding
 from .remedies import Remedy
+
+BINDING = tuple(
+    path for path in cast("Secret", ClientSchema().fields["secret"]).bound_to if not path.startswith("client.")
+)
+"""The addresses of an IdentityProvider that cannot be changed without writing its client's secret again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,14 @@ def origins_of(provider: IdentityProvider, link: Linked) -> frozenset[str]:
     """
     addresses = [*stored_endpoints(provider, link), provider.issuer or ""]
     return frozenset(map(origin_of, addresses)) - {""}
+
+
+def origins_of_secret(provider: IdentityProvider) -> frozenset[str]:
+    """Every origin that the stored secret is bound to (:class:`~..registry.fields.Secret`).
+
+    Whoever may write the other addresses may not thereby learn it.
+    """
+    return frozenset(origin_of(getattr(provider, name) or "") for name in BINDING) - {""}
 
 
 def addresses_of(provider: IdentityProvider, link: Linked) -> list[str]:

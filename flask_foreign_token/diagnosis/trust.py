@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..introspection.jwt import JwtRules
-from ..registration import policy_command
+from ..registration import activation_command, policy_command
 from ..registry.fields import nearest
 from ..registry.linking import Linked
 from ..registry.parts import ProviderPart
-from ..registry.resources import IdentityProvider
+from ..registry.resources import IdentityProvider, Key
 from ..registry.snapshot import RegistrySnapshot
 from .admission import admissions
 from .findings import Finding
 
+_INACTIVE = "{} is not active, so none of its tokens is taken"
 _NAMED = 3
 # Policies of those that let in that are named.
 
@@ -58,13 +59,13 @@ def check_trust(snapshot: RegistrySnapshot, provider_id: str, trust: Trust, prog
     if trust.provider is None:
         yield _not_stored(snapshot, provider_id, program)
         return
-    yield _provider(trust.provider)
+    yield _provider(trust.provider, program)
     if trust.link is None:
         command = f"{add_command(program, provider_id)} --replace"
         reason = f"no TokenIntrospector is linked to IdentityProvider/{provider_id}, so none of its tokens is taken"
         yield Finding("introspector", "failed", reason, command=(command,))
         return
-    yield _introspector(snapshot, trust.provider, trust.link)
+    yield _introspector(snapshot, trust.provider, trust.link, program)
     yield _audience(trust.link.introspector.rules)
     yield _policy(snapshot, provider_id, trust.link.settings.jwt.iss, program)
 
@@ -77,18 +78,30 @@ def _not_stored(snapshot: RegistrySnapshot, provider_id: str, program: str) -> F
     return Finding("provider", "failed", reason, command=tuple(commands))
 
 
-def _provider(provider: IdentityProvider) -> Finding:
-    name = f"IdentityProvider/{provider.id}"
+def switched_off(snapshot: RegistrySnapshot, provider_id: str) -> Finding | None:
+    """What there is to say of a provider that is not active where nobody asked for it; none: it is active."""
+    provider = Trust.of(snapshot, provider_id).provider
+    if provider is None or provider.active:
+        return None
+    return Finding("provider", "skipped", _INACTIVE.format(f"IdentityProvider/{provider_id}"))
+
+
+def _provider(provider: IdentityProvider, program: str) -> Finding:
+    key = ("IdentityProvider", provider.id)
     if not provider.active:
-        reason = f"{name} is not active, so none of its tokens is taken"
-        return Finding("provider", "failed", reason, ("Set active to true.",))
-    return Finding("provider", "ok", f"{name} is stored and active")
+        return _inactive("provider", key, program)
+    return Finding("provider", "ok", f"{'/'.join(key)} is stored and active")
 
 
-def _introspector(snapshot: RegistrySnapshot, provider: IdentityProvider, link: Linked) -> Finding:
+def _inactive(check: str, key: Key, program: str) -> Finding:
+    command = (activation_command(program, key),)
+    return Finding(check, "failed", _INACTIVE.format("/".join(key)), ("Set active to true:",), command)
+
+
+def _introspector(snapshot: RegistrySnapshot, provider: IdentityProvider, link: Linked, program: str) -> Finding:
     name, issuer = f"TokenIntrospector/{link.settings.id}", link.settings.jwt.iss
     if not link.settings.active:
-        return Finding("introspector", "failed", f"{name} is not active", ("Set active to true.",))
+        return _inactive("introspector", ("TokenIntrospector", link.settings.id), program)
     faults = [issue for issue in snapshot.out_of_service if issue.resource == name]
     if faults:
         return Finding("introspector", "failed", f"out of service: {'; '.join(map(str, faults))}")

@@ -118,6 +118,33 @@ def test_every_provider_is_checked_when_none_is_named(make_app: MakeApp, issuer:
     ]
 
 
+def test_a_provider_that_is_not_active_is_only_named_where_nobody_asks_for_it(
+    make_app: MakeApp, own_issuer: Issuer, hidden: Issuer
+) -> None:
+    app = fill(make_app([]), [*hidden.resources("b"), *trusting(own_issuer, name="a", active=False), policy("all")])
+
+    result = run(app, "doctor")
+
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[:2]] == [["IdentityProvider/a"], ["skipped", "provider"]]
+    assert lines[2] == "IdentityProvider/b"
+    assert not any(own_issuer.requests.values())
+
+
+def test_a_provider_that_is_not_active_fails_with_the_command_that_mends_it(
+    empty_app: Flask, own_issuer: Issuer
+) -> None:
+    app = fill(empty_app, trusting(own_issuer, active=False))
+
+    result = run(app, "doctor", "keycloak", *LOGIN)
+
+    assert result.exit_code == 1
+    assert "IdentityProvider/keycloak is not active, so none of its tokens is taken" in result.stdout
+    assert "\nflask foreign-token get IdentityProvider keycloak | sed " in result.stdout
+    assert not any(own_issuer.requests.values())
+
+
 @pytest.mark.parametrize("iss", ["http://[x", "https://[::1", "urn:clinic"])
 def test_a_provider_with_an_odd_issuer_does_not_keep_others_from_being_checked(
     make_app: MakeApp, hidden: Issuer, iss: str

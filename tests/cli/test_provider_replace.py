@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -9,15 +10,18 @@ from flask import Flask
 
 from flask_foreign_token.cli.provider import edit_of
 from flask_foreign_token.errors import Conflict
+from flask_foreign_token.registration import activation_command
 from flask_foreign_token.registry.catalog import Catalog
 from flask_foreign_token.registry.edits import Edit
 from flask_foreign_token.testing import Issuer
 
-from ..apps import Resource
+from ..apps import Resource, ask, policy, provider, rows
+from ..conftest import MakeApp
 from ..publishing import OPENID, Publisher, metadata, publishing
 from .commands import fill, printed, refused, run, stored
 
 NAMES = ["IdentityProvider/keycloak", "TokenIntrospector/keycloak-jwt-introspector"]
+SHARED = "a secret of more than thirty-two octets"
 CLIENT = {"id": "my-client", "secret": "my-client-secret"}
 
 
@@ -121,6 +125,82 @@ def test_without_a_secret_a_provider_moves(app: Flask, publisher: Publisher) -> 
     assert result.exit_code == 0, result.output
     assert body(app, NAMES[0])["token_endpoint"] == f"{publisher.origin}/token"
     assert body(app, NAMES[0])["toScim"] == {"email": ["email"]}
+
+
+def test_keys_that_are_fetched_take_the_place_of_a_shared_secret(app: Flask, hidden: Issuer) -> None:
+    jwt = {"iss": hidden.issuer, "aud": "account", "secret": SHARED, "algorithms": ["HS256"]}
+    introspector = {name: value for name, value in body(app, NAMES[1]).items() if name != "jwks_uri"}
+    fill(app, [{**introspector, "jwt": jwt}, policy("all")])
+
+    replaced = run(app, *addition(hidden, "--replace"))
+
+    assert replaced.exit_code == 0, replaced.output
+    assert body(app, NAMES[1])["jwt"] == {"iss": hidden.issuer, "aud": "account"}
+    assert ask(app, hidden.token()).status_code == 200
+
+
+@pytest.mark.parametrize("more", [[], ["--replace"]])
+def test_the_introspector_of_another_provider_is_not_taken_away(app: Flask, hidden: Issuer, more: list[str]) -> None:
+    other = {"identity_provider": {"reference": "IdentityProvider/other"}, "jwt": {"iss": "https://o.test", "aud": "a"}}
+    fill(app, [provider("other"), {**body(app, NAMES[1]), **other}])
+    before = body(app, NAMES[1])
+
+    reason = refused(app, *addition(hidden, "--audience", "account", *more))
+
+    assert f"{NAMES[1]} is stored, and is that of IdentityProvider/other" in reason
+    assert body(app, NAMES[1]) == before
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_what_stays_inactive_is_told_with_the_command_that_changes_it(
+    app: Flask, hidden: Issuer, position: int
+) -> None:
+    name = NAMES[position]
+    fill(app, [{**body(app, name), "active": False}])
+
+    replaced = run(app, *addition(hidden, "--replace"))
+
+    assert replaced.exit_code == 0, replaced.output
+    assert replaced.stderr.startswith(f"{name} is not active")
+    command = f"flask foreign-token get {name.replace('/', ' ')} | sed 's/^active: false$/active: true/' | "
+    assert f"  {command}flask foreign-token apply -\n" in replaced.stderr
+
+
+def test_the_command_that_makes_active_does(app: Flask) -> None:
+    fill(app, [{**body(app, NAMES[0]), "active": False}])
+    _, command, _ = activation_command("true", ("IdentityProvider", "keycloak")).split(" | ")
+    shown = run(app, "get", "IdentityProvider", "keycloak").stdout_bytes
+
+    edited = subprocess.run(["sh", "-c", command], input=shown, capture_output=True, check=True).stdout
+    applied = run(app, "apply", "-", stdin=edited)
+
+    assert applied.exit_code == 0, applied.output
+    assert body(app, NAMES[0])["active"] is True
+
+
+def test_nothing_is_told_of_what_is_active(app: Flask, hidden: Issuer) -> None:
+    assert run(app, *addition(hidden, "--replace")).stderr == ""
+
+
+@pytest.mark.parametrize("more", [[], ["--replace"]])
+def test_what_cannot_be_read_is_told_with_the_command_that_removes_it(
+    make_app: MakeApp, hidden: Issuer, more: list[str]
+) -> None:
+    app = fill(make_app(), [policy("all")])
+    statement = (
+        "INSERT INTO foreign_token_resource (type, id, version, body, last_updated) "
+        "VALUES ('IdentityProvider', 'keycloak', 1, '{', 0) RETURNING id"
+    )
+    rows(app, statement)
+
+    reason = refused(app, *addition(hidden, "--audience", "account", *more))
+    run(app, "delete", "IdentityProvider", "keycloak")
+    again = run(app, *addition(hidden, "--audience", "account", *more))
+
+    command = "`flask foreign-token delete IdentityProvider keycloak` removes it"
+    assert f"{NAMES[0]} is stored, but cannot be read; {command}" in reason
+    assert "somebody" not in reason
+    assert again.exit_code == 0, again.output
 
 
 def test_what_somebody_stores_in_the_meantime_is_not_overwritten(empty_app: Flask, hidden: Issuer) -> None:

@@ -87,7 +87,24 @@ def test_what_is_not_active_fails(http: Http, issuer: Issuer, position: int, che
     resources = trusting(issuer)
     resources[position]["active"] = False
 
-    assert marks(examined(http, resources))[check] == "failed"
+    finding = about(examined(http, resources), check)
+
+    key = f"{resources[position]['resourceType']} {resources[position]['id']}"
+    assert finding.mark == "failed"
+    assert finding.command == (
+        f"flask foreign-token get {key} | sed 's/^active: false$/active: true/' | flask foreign-token apply -",
+    )
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_nothing_is_called_for_what_is_not_active(http: Http, own_issuer: Issuer, position: int) -> None:
+    resources = trusting(own_issuer, token_endpoint=own_issuer.token_endpoint)
+    resources[position]["active"] = False
+
+    findings = examined(http, resources, PERSON)
+
+    assert list(marks(findings)) == ["provider", "introspector", "audience", "policy"]
+    assert not any(own_issuer.requests.values())
 
 
 def test_an_introspector_that_is_out_of_service_fails(http: Http) -> None:
@@ -190,7 +207,9 @@ def test_the_order_is_the_same_whether_or_not_an_answer_carries_the_time(http: H
 def test_the_stored_client_is_the_one_to_ask_as(http: Http, issuer: Issuer) -> None:
     client = {"id": "my-client", "secret": "my-client-secret"}
 
-    assert marks(examined(http, trusting(issuer, client=client)))["client credentials"] == "ok"
+    resources = trusting(issuer, client=client, token_endpoint=issuer.token_endpoint)
+
+    assert marks(examined(http, resources))["client credentials"] == "ok"
 
 
 def test_the_stored_secret_is_not_sent_for_another_client(http: Http, issuer: Issuer) -> None:
@@ -273,12 +292,15 @@ def test_a_token_of_another_issuer_fails(http: Http, issuer: Issuer, own_issuer:
 
 def test_a_token_that_another_introspector_takes_fails(http: Http, issuer: Issuer, own_issuer: Issuer) -> None:
     other = introspector("other", None, jwt={"iss": own_issuer.issuer}, jwks_uri=own_issuer.jwks_uri)
-    resources = trusting(issuer, other, policy("all"), token_endpoint=own_issuer.token_endpoint)
+    asked = {"token_endpoint": own_issuer.token_endpoint, "userinfo_endpoint": own_issuer.userinfo_endpoint}
 
-    finding = about(examined(http, resources, CLIENT), "client credentials: token")
+    findings = examined(http, trusting(issuer, other, policy("all"), **asked), CLIENT)
 
+    finding = about(findings, "client credentials: token")
     assert finding.mark == "failed"
-    assert "taken by TokenIntrospector/other" in finding.found
+    assert "taken by TokenIntrospector/other, not by TokenIntrospector/keycloak-jwt-introspector" in finding.found
+    assert "client credentials: userinfo" not in marks(findings)
+    assert own_issuer.requests["userinfo"] == 0
 
 
 def test_a_token_without_openid_fails_at_userinfo_with_the_scope(http: Http, issuer: Issuer) -> None:

@@ -88,6 +88,45 @@ def test_a_short_secret_is_masked_where_it_stands_alone(
     assert finding.found.endswith(shown)
 
 
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        "s3cr&t p@ss/w",
+        "s3cr%26t+p%40ss%2Fw",
+        "s3cr%26t%20p%40ss%2fw",
+        "s3cr%26t p@ss/w",
+        "bXktY2xpZW50OnMzY3IlMjZ0K3AlNDBzcyUyRnc=",
+        "bXktY2xpZW50OnMzY3IlMjZ0K3AlNDBzcyUyRnc",
+    ],
+)
+def test_a_secret_is_masked_however_it_is_spelt(http: Http, issuer: Issuer, spelt: str) -> None:
+    document = json.dumps({"error": "invalid_client", "error_description": f"got {spelt} there"}).encode()
+    with serving(answering(answer(document, status="401 No"))) as server:
+        resources = trusting(issuer, token_endpoint=server.origin)
+        finding = about(examined(http, resources, Login("my-client", "s3cr&t p@ss/w")), "client credentials")
+
+    assert finding.found.rstrip('"').replace("=", "").endswith("got ******** there")
+
+
+def test_a_password_is_masked_as_a_form_spells_it(http: Http, issuer: Issuer) -> None:
+    document = json.dumps({"error": "invalid_grant", "error_description": "username=ann&password=p%C3%A4ss+word"})
+    with serving(answering(answer(document.encode(), status="400 No"))) as server:
+        resources = trusting(issuer, token_endpoint=server.origin)
+        finding = about(examined(http, resources, Login("my-client", None, "ann", "p\u00e4ss word")), "password")
+
+    assert finding.found.endswith('"username=ann&password=********"')
+
+
+def test_of_two_secrets_none_is_left_in_part(http: Http, issuer: Issuer) -> None:
+    document = json.dumps({"error": "invalid_grant", "error_description": "not my-secret-123"})
+    with serving(answering(answer(document.encode(), status="400 No"))) as server:
+        resources = trusting(issuer, token_endpoint=server.origin)
+        login = Login("my-client", "my-secret", "ann", "my-secret-123")
+        finding = about(examined(http, resources, login), "password")
+
+    assert finding.found.endswith('"not ********"')
+
+
 @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"access_token": 1}', b'{"access_token": ""}'])
 def test_an_answer_without_a_token_fails(http: Http, issuer: Issuer, body: bytes) -> None:
     with serving(answering(answer(body))) as server:
