@@ -58,8 +58,8 @@ def fail(operator: Operator, address: str | None = HOME, times: int = 1) -> None
 
 
 def test_the_right_name_and_secret_sign_in(operator: Operator) -> None:
-    operator.sign_in(RIGHT, HOME)
-    operator.sign_in(f" {RIGHT} ", HOME)
+    assert operator.sign_in(RIGHT, HOME) is operator.sign_in(f" {RIGHT} ", HOME) is None
+    assert len(operator._failures) == 0
 
 
 @pytest.mark.parametrize("credentials", WRONG)

@@ -143,7 +143,7 @@ def test_twice_is_as_good_as_once(app: Flask, verb):
 
 @pytest.mark.parametrize("verb", ["deactivate", "activate"])
 def test_without_an_id_it_is_refused(app: Flask, verb):
-    run(app, "users", verb, status=1)
+    assert "Missing argument" in run(app, "users", verb, status=1).stderr
 
 
 def test_deactivation_is_a_new_version(app: Flask):
