@@ -155,14 +155,21 @@ def fetch(say: Say) -> Path:
     :param say: is told, in whole sentences, what takes time.
     :raises KeycloakUnavailable: Maven or Java is missing, or Maven fails.
     """
-    distribution = distribution_folder()
-    if distribution.is_dir():
-        return distribution
-    distribution.parent.mkdir(parents=True, exist_ok=True)
-    with locked(distribution.with_name(f"{distribution.name}.lock"), say):
-        if not distribution.is_dir():
-            _fetch_to(distribution, say)
-    return distribution
+    return cached(distribution_folder(), _fetch_to, say)
+
+
+def cached(folder: Path, fetch_to: Callable[[Path, Say], object], say: Say) -> Path:
+    """`folder`, fetched unless it is there. Of several processes that want it one fetches, and the others wait.
+
+    :param fetch_to: makes the folder, all of it or nothing.
+    """
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_name(f"{folder.name}.lock"), say):
+        if not folder.is_dir():
+            fetch_to(folder, say)
+    return folder
 
 
 def distribution_folder() -> Path:
@@ -176,7 +183,7 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def locked(file: Path, say: Say) -> Iterator[None]:
+def _locked(file: Path, say: Say) -> Iterator[None]:
     """Hold a lock that one process of this machine has at a time."""
     with file.open("w") as lock:
         try:

@@ -50,6 +50,14 @@ def print_yaml(documents: Sequence[object]) -> None:
         click.echo(text.encode(), nl=False)
 
 
+def print_resource(body: Mapping[str, object], as_json: bool) -> None:
+    """One resource, whole."""
+    if as_json:
+        print_json(body)
+    else:
+        print_yaml([body])
+
+
 def print_lines(lines: Sequence[str]) -> None:
     """`lines`, made printable."""
     for line in lines:

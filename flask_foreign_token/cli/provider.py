@@ -90,10 +90,11 @@ def add(
     _refuse_known(registration)
     default_audience = application().settings.resource
     metadata = _discovered(registration, overwrites)
-    stored = {_key_of(body): catalog().get(_key_of(body)) for body in resources_of(registration, metadata)}
+    registered = resources_of(registration, metadata)
+    stored = {_key_of(body): catalog().get(_key_of(body)) for body in registered}
     _refuse_unreadable(stored)
     _refuse_linked_elsewhere(stored, registration)
-    bodies = [_updated(stored, body, registration) for body in resources_of(registration, metadata)]
+    bodies = [_updated(stored, body, registration) for body in registered]
     if default_audience is None and not any(map(_names_audience, bodies)):
         raise _no_audience(registration, metadata, overwrites)
     if not overwrites:

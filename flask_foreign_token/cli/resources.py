@@ -19,7 +19,7 @@ from ..registry.schemas import SCHEMAS
 from .columns import table_of, without_meta
 from .current import application, catalog, program
 from .failures import NOTHING_CHANGED, Failure, reasons
-from .output import json_option, print_json, print_note, print_outcomes, print_table, print_yaml
+from .output import json_option, print_json, print_note, print_outcomes, print_resource, print_table, print_yaml
 from .reading import Documents
 
 if TYPE_CHECKING:
@@ -122,10 +122,7 @@ def get(type_: str, id_: str, as_json: bool) -> None:
             raise Failure(f"{type_}/{id_}: is stored, but cannot be read:", *map(str, unreadable))
         known = [other.key[1] for other in stored.list(type_)]
         raise Failure(f"{type_}/{id_}: is not stored{nearest(id_, known)}")
-    if as_json:
-        print_json(found.body)
-    else:
-        print_yaml([found.body])
+    print_resource(found.body, as_json)
 
 
 @click.command("delete", short_help="Delete resources.")

@@ -14,7 +14,7 @@ from ..users.accounts import read_identifier
 from .columns import at, last_updated, text_of
 from .current import accounts
 from .failures import NOTHING_CHANGED, Failure, reasons
-from .output import json_option, print_json, print_note, print_outcomes, print_table, print_yaml
+from .output import json_option, print_json, print_note, print_outcomes, print_resource, print_table
 
 if TYPE_CHECKING:
     from ..users.accounts import Page
@@ -86,10 +86,7 @@ def show(id_: str, as_json: bool) -> None:
     user = accounts().get(_id_of(id_))
     if user is None:
         raise Failure(f"User/{id_}: is not stored")
-    if as_json:
-        print_json(user.resource)
-    else:
-        print_yaml([user.resource])
+    print_resource(user.resource, as_json)
 
 
 @users.command("deactivate", short_help="Let users in no more.")

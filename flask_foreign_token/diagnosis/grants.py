@@ -21,6 +21,7 @@ from ..users.userinfo import UserinfoEndpoint
 from . import remedies
 from .clock import ClockCheck
 from .findings import Finding
+from .reach import out_of_reach
 
 CLIENT_CREDENTIALS = "client credentials"
 PASSWORD = "password"  # noqa: S105 - the grant's own name
@@ -152,7 +153,7 @@ class GrantChecks:
         try:
             answer = endpoint.ask(login, form)
         except ProviderUnavailable as unavailable:
-            return _out_of_reach(grant, endpoint.url, unavailable)
+            return out_of_reach(grant, endpoint.url, unavailable)
         if answer.status >= HTTPStatus.BAD_REQUEST:
             return _refused(grant, address, answer, login)
         token = answer.json.get("access_token") if isinstance(answer.json, dict) else None
@@ -188,13 +189,8 @@ class GrantChecks:
         except InvalidToken as refusal:
             return Finding(check, "failed", f"{address}: {refusal.description}", remedies.ISSUER_AND_ADDRESS)
         except ProviderUnavailable as unavailable:
-            return _out_of_reach(check, provider.userinfo_endpoint, unavailable)
+            return out_of_reach(check, provider.userinfo_endpoint, unavailable)
         return Finding(check, "ok", f"{address} speaks of the same subject, in {len(claims)} claims")
-
-
-def _out_of_reach(check: str, url: str, unavailable: ProviderUnavailable) -> Finding:
-    reason = f"{in_ascii(url)}: {remedies.reason_of(unavailable)}"
-    return Finding(check, "failed", reason, remedies.for_outage(unavailable, url))
 
 
 def _refused(grant: str, address: str, answer: Answer, login: Login) -> Finding:

@@ -153,14 +153,19 @@ def reach_keys(http: Http, link: Linked, clock: ClockCheck) -> Iterator[Finding]
     try:
         answer = http.get(link.source.jwks_uri)
     except ProviderUnavailable as unavailable:
-        reason = f"{in_ascii(link.source.jwks_uri)}: {remedies.reason_of(unavailable)}"
-        yield Finding("keys", "failed", reason, remedies.for_outage(unavailable, link.source.jwks_uri))
+        yield out_of_reach("keys", link.source.jwks_uri, unavailable)
         return
     after = time.time()
     yield check_keys(link, answer)
     theirs = _time_of(answer.headers)
     if theirs is not None:
         clock.told(theirs, before, after)
+
+
+def out_of_reach(check: str, url: str, unavailable: ProviderUnavailable) -> Finding:
+    """What there is to say when `url` does not answer."""
+    reason = f"{in_ascii(url)}: {remedies.reason_of(unavailable)}"
+    return Finding(check, "failed", reason, remedies.for_outage(unavailable, url))
 
 
 def _place(metadata: ServerMetadata, silent: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import requests
 
-from example_app.keycloak_server import Say, cache_folder, locked
+from example_app.keycloak_server import Say, cache_folder, cached
 
 from .servers import missing
 
@@ -52,14 +52,7 @@ def install(say: Say) -> Path:
 
     :raises OidcProviderUnavailable: npm is missing, or fails.
     """
-    folder = installed_folder()
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with locked(folder.with_name(f"{folder.name}.lock"), say):
-        if not folder.is_dir():
-            _install_to(folder, say)
-    return folder
+    return cached(installed_folder(), _install_to, say)
 
 
 def node() -> str:
