@@ -7,7 +7,7 @@ A claim of the wrong type is refused, never taken for an absent one. Each refusa
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from ..errors import InvalidToken
 
@@ -17,7 +17,9 @@ MAX_SUBJECT = 255
 """Characters of a subject (:rfc:`7519#section-4.1.2` has no limit; OpenID Connect Core section 2 has this one)."""
 
 _ACCESS_TOKEN_TYPES = ("jwt", "at+jwt")
+_REQUIRED_OF_AT_JWT = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
 _OTHER_KINDS = ("id", "refresh", "offline", "logout")
+_OTHER_USES = ("id", "refresh", "id_token", "refresh_token")
 _OTHER_KINDS_CLAIMS = ("at_hash", "c_hash", "events", "token_introspection")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -28,7 +30,8 @@ def check_kind(header: Claims, claims: Claims, typ: str | None) -> None:
     """Refuse what an issuer signs for another purpose than access (:rfc:`8725#section-3.12`).
 
     :param typ: the media type that the header must name; without it, or when it is one that access tokens have,
-        ID tokens, refresh tokens, logout tokens and introspection answers are refused.
+        ID tokens, refresh tokens, logout tokens and introspection answers are refused. Where ``at+jwt`` is asked for,
+        the token has every claim that this type promises (:rfc:`9068#section-2.2`).
     :raises InvalidToken: the token is of another kind, or bound to a key that the request cannot show to have.
     """
     found = _text(header, "typ")
@@ -39,18 +42,41 @@ def check_kind(header: Claims, claims: Claims, typ: str | None) -> None:
         raise InvalidToken("the typ of the header is not the one of an access token")
     if wanted[0] in _ACCESS_TOKEN_TYPES:
         _check_access_token(claims)
+    if wanted == ("at+jwt",):
+        _check_completeness(claims)
     _check_unbound(claims)
+
+
+def check_kind_of_answer(answer: Claims) -> None:
+    """Refuse what an introspection endpoint calls active and is not for access (:rfc:`7662#section-2.2`).
+
+    :param answer: all members of it; `token_type` may be absent.
+    :raises InvalidToken: it is about a token of another kind, of a type other than Bearer, or bound to a key that the
+        request cannot show to have.
+    """
+    _check_access_token(answer)
+    _check_unbound(answer)
+    token_type = _text(answer, "token_type")
+    if token_type is not None and token_type.lower() != "bearer":
+        raise InvalidToken("the token_type is not Bearer")
 
 
 def _check_access_token(claims: Claims) -> None:
     if (_text(claims, "typ") or "").lower() in _OTHER_KINDS:
         raise InvalidToken("the claim typ is not the one of an access token")
-    # Cognito signs ID tokens and access tokens with one key; this claim tells them apart.
-    if (_text(claims, "token_use") or "").lower() == "id":
+    # Cognito signs ID tokens and access tokens with one key; this claim tells them apart. Ory Hydra says of a refresh
+    # token that it is active and of type Bearer, and here what it is.
+    if (_text(claims, "token_use") or "").lower() in _OTHER_USES:
         raise InvalidToken("the claim token_use is not the one of an access token")
     for name in _OTHER_KINDS_CLAIMS:
         if name in claims:
             raise InvalidToken(f"a token with {name} is not an access token")
+
+
+def _check_completeness(claims: Claims) -> None:
+    for name in _REQUIRED_OF_AT_JWT:
+        if name not in claims:
+            raise InvalidToken(f"{name} is missing")
 
 
 def _check_unbound(claims: Claims) -> None:
@@ -64,25 +90,42 @@ def _media_type(name: str) -> str:
     return name.lower().removeprefix("application/")
 
 
-def check_times(claims: Claims, now: float, leeway: float) -> float:
+def check_issuer(claims: Claims, issuer: str | None) -> None:
+    """Check that `iss` is `issuer`, or with none that it is well formed; a missing one passes.
+
+    :raises InvalidToken: it is another, or not a text.
+    """
+    found = _text(claims, "iss")
+    if found is not None and issuer is not None and found != issuer:
+        raise InvalidToken("iss is not the issuer")
+
+
+def check_times(claims: Claims, now: float, leeway: float, *, default: float | None = None) -> float:
     """Check `exp`, `nbf` and `iat` against `now`, and return `exp`. All in seconds.
 
     :param leeway: how far the clocks may be apart.
+    :param default: what a missing `exp` counts as; `None`: it must be there.
     :raises InvalidToken: `exp` is missing or past, another lies ahead, or one is not a time.
     """
-    expires_at = _time(claims, "exp")
+    expires_at = time_of(claims, "exp")
+    if expires_at is None:
+        expires_at = default
     if expires_at is None:
         raise InvalidToken("exp is missing")
     if now >= expires_at + leeway:
         raise InvalidToken("the token has expired")
     for name in ("nbf", "iat"):
-        begins_at = _time(claims, name)
+        begins_at = time_of(claims, name)
         if begins_at is not None and begins_at > now + leeway:
             raise InvalidToken(f"{name} lies ahead")
     return expires_at
 
 
-def _time(claims: Claims, name: str) -> float | None:
+def time_of(claims: Claims, name: str) -> float | None:
+    """The claim `name` in seconds since the epoch, if it is there.
+
+    :raises InvalidToken: it is not a number from 0 to :data:`END_OF_TIME`.
+    """
     if name not in claims:
         return None
     value = claims[name]
@@ -110,13 +153,13 @@ def check_stated_audience(claims: Claims, audiences: Collection[str]) -> None:
         check_audience(claims, audiences)
 
 
-def _audiences(claims: Claims) -> list[str]:
+def _audiences(claims: Claims) -> Sequence[str]:
     if "aud" not in claims:
         return []
     value = claims["aud"]
     if isinstance(value, str):
         return [value]
-    if not isinstance(value, list) or not value or not all(isinstance(audience, str) for audience in value):
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(audience, str) for audience in value):
         raise InvalidToken("aud is neither a text nor a list of texts")
     return value
 

@@ -41,11 +41,13 @@ class ServerMetadata:
     :param document: as it came; a member that is there has the right type, an endpoint is an address that may be
         called.
     :param address: where it was found.
+    :param headers: with which it came, names in lower case.
     """
 
     issuer: str
     document: Mapping[str, object] = field(repr=False)
     address: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def text(self, member: str) -> str | None:
         """A member of one text, such as an endpoint."""
@@ -123,7 +125,8 @@ def discover(http: Http, issuer: str, backchannel: str | None = None) -> ServerM
         except ProviderUnavailable as unavailable:
             raise ProviderUnavailable(hint=f"{in_ascii(address)}: {unavailable.hint}") from None
         if answer.status < 400:
-            return ServerMetadata(issuer, _checked(http, asked, kind, address, answer.json), address)
+            document = _checked(http, asked, kind, address, answer.json)
+            return ServerMetadata(issuer, document, address, answer.headers)
         missing.append(f"{in_ascii(address)}: status {answer.status}")
     raise NoMetadata(hint="; ".join(missing))
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
+
+Kind = Literal["jwt", "opaque"]
+"""What a token is to whoever checks it: ``"jwt"`` says it all itself, ``"opaque"`` stands for what its issuer says."""
 
 
 class Versioned(NamedTuple):
@@ -44,21 +47,23 @@ class Token:
     :func:`~flask_foreign_token.introspection.frozen.thaw` makes a copy of it that can be changed.
 
     :param issuer: `iss`, compared as a string and never called.
-    :param subject: the provider's `subject_claim`, `sub` unless it says otherwise.
-    :param expires_at: `exp`; may carry a fraction (:rfc:`7519#section-2`).
+    :param subject: the provider's `subject_claim`, `sub` unless it says otherwise; none: an opaque token of a client
+        that acts for nobody.
+    :param expires_at: `exp`; may carry a fraction (:rfc:`7519#section-2`). Infinite: an opaque token without one.
     :param usable_until: when it must be verified anew: at `expires_at` and the introspector's leeway, or sooner.
-    :param claims: all of them, as they came; arrays are tuples.
+    :param claims: all of them, as they came; arrays are tuples. Of an opaque token, what its issuer answered.
     :param introspector: id and version of the resource that vouched for it.
-    :param evidence: the key that verified the signature.
+    :param evidence: what the verification rested on: the key that made the signature, or what its issuer answered.
     """
 
     issuer: str
-    subject: str = field(repr=False)
+    subject: str | None = field(repr=False)
     expires_at: float
     usable_until: float
     claims: Mapping[str, object] = field(repr=False)
     introspector: Versioned
     evidence: Evidence
+    kind: Kind = "jwt"
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -73,11 +78,33 @@ class Token:
     @property
     def client_id(self) -> str | None:
         """Who the token was issued to: `azp`, else `client_id` (:rfc:`9068#section-2.2`)."""
-        for name in ("azp", "client_id"):
-            value = self.claims.get(name)
-            if isinstance(value, str) and value:
-                return value
-        return None
+        return self._text("azp") or self._text("client_id")
+
+    @property
+    def confirmation(self) -> Mapping[str, object] | None:
+        """What its holder must show to have: `cnf` (:rfc:`7800#section-3.1`)."""
+        value = self.claims.get("cnf")
+        return value if isinstance(value, Mapping) else None
+
+    @property
+    def acr(self) -> str | None:
+        """How the user was authenticated: `acr` (:rfc:`9470#section-6`)."""
+        return self._text("acr")
+
+    @property
+    def auth_time(self) -> float | None:
+        """When the user was authenticated, in seconds since the epoch: `auth_time` (:rfc:`9470#section-6`)."""
+        value = self.claims.get("auth_time")
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    @property
+    def sid(self) -> str | None:
+        """The user's session at the provider: `sid` (OpenID Connect Back-Channel Logout 1.0 section 2.1)."""
+        return self._text("sid")
+
+    def _text(self, name: str) -> str | None:
+        value = self.claims.get(name)
+        return value if isinstance(value, str) and value else None
 
 
 class Introspector(Protocol):

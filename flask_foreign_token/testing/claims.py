@@ -21,6 +21,7 @@ _NOT_OF_THE_USER = frozenset(
     {
         *("exp", "nbf", "iat", "auth_time", "jti", "iss", "aud", "azp", "client_id", "typ", "acr", "sid", "scope"),
         *("allowed-origins", "realm_access", "resource_access", "clientHost", "clientAddress"),
+        *("active", "token_type", "username"),
     }
 )
 
@@ -48,6 +49,12 @@ def of_access_token(
         "scope": scope,
         **_covered(profile, scope),
     }
+
+
+def of_introspection(claims: Mapping[str, object]) -> dict[str, object]:
+    """What introspection answers to an active token with these `claims` (:rfc:`7662#section-2.2`)."""
+    named = {"client_id": claims.get("azp"), "username": claims.get("preferred_username")}
+    return {"token_type": "Bearer", **{name: value for name, value in named.items() if value}, **claims}
 
 
 def of_userinfo(claims: Mapping[str, object], profile: Mapping[str, object]) -> dict[str, object]:

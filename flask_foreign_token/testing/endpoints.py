@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer, ResourceProtector
-from authlib.oauth2.rfc6749.errors import InvalidGrantError
+from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidGrantError
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant, ResourceOwnerPasswordCredentialsGrant
 from authlib.oauth2.rfc6750 import BearerTokenGenerator, BearerTokenValidator
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
@@ -19,7 +20,7 @@ from flask.typing import ResponseReturnValue
 from joserfc.errors import JoseError
 
 from .accounts import Client, Person
-from .claims import LIFETIME
+from .claims import LIFETIME, of_introspection
 from .keys import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -101,9 +102,14 @@ def _metadata(issuer: Issuer) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class _Verified:
-    """A token whose signature and times were found good, as Authlib wants to see it."""
+    """A token that is active, as Authlib wants to see it.
+
+    :param claims: what it says, or what is said of it.
+    :param answer: what introspection says of it.
+    """
 
     claims: Mapping[str, object]
+    answer: Mapping[str, object]
 
     def get_scope(self) -> object:
         return self.claims.get("scope")
@@ -116,14 +122,20 @@ class _Verified:
 
 
 def _verify(issuer: Issuer, token: str) -> _Verified | None:
+    if issuer.references.is_revoked(token):
+        return None
+    answer = issuer.references.find(token)
+    if answer is not None:
+        return _Verified(answer, answer)
     try:
-        return _Verified(issuer.keys.verify(token))
+        claims = issuer.keys.verify(token)
     except (JoseError, ValueError):
         return None
+    return _Verified(claims, of_introspection(claims))
 
 
 def _kept_nowhere(token: object, request: object) -> None:
-    """A token proves itself by its signature, so none has to be remembered."""
+    """What the token endpoint issues proves itself by its signature, so none of it has to be remembered."""
 
 
 class _Authorization(AuthorizationServer):
@@ -173,10 +185,17 @@ class _Introspection(IntrospectionEndpoint):
         """Any client may ask about any token."""
         return True
 
+    def authenticate_endpoint_client(self, request: object) -> Client:
+        try:
+            client: Client = super().authenticate_endpoint_client(request)
+        except InvalidClientError as error:
+            # RFC 7662 section 2.3, however the client tried.
+            error.status_code = HTTPStatus.UNAUTHORIZED
+            raise
+        return client
+
     def introspect_token(self, token: _Verified) -> dict[str, object]:
-        claims = token.claims
-        named = {"client_id": claims.get("azp"), "username": claims.get("preferred_username")}
-        return {"token_type": "Bearer", **{name: value for name, value in named.items() if value}, **claims}
+        return dict(token.answer)
 
 
 class _BearerToken(BearerTokenValidator):

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from joserfc.jwk import Key
@@ -17,6 +17,7 @@ from . import claims as claim_sets
 from .accounts import TUTORIAL_CLIENT, TUTORIAL_PERSON, Client, Person
 from .endpoints import ENDPOINTS, create_app
 from .keys import SigningKeys, sign
+from .references import References
 from .server import HOST, Server
 
 _DEFAULT_PATH = "/realms/myrealm"
@@ -37,9 +38,15 @@ class Issuer:
             issuer.token(headers={"crit": ["b64"], "kid": None})        # one with a header of its own
             assert issuer.requests["jwks"] == 1
 
+            token = issuer.opaque_token(sub="alice")                    # one that only introspection explains
+            issuer.opaque_token(cnf={"jkt": "…"})                       # one that is bound to a key
+            issuer.opaque_token(token_type=None, exp=None)              # one whose type and end nobody says
+            issuer.revoke(token)                                        # from now on it is not active
+
     It has discovery (OpenID Connect Discovery 1.0 and :rfc:`8414`), a JWK Set with a key each for RS256, ES256 and
     EdDSA, a token endpoint (client credentials and password grants; the client authenticates by Basic or in the form),
-    userinfo and introspection (:rfc:`7662`). Paths, claims and manners are those of Keycloak.
+    userinfo and introspection (:rfc:`7662`; 401 to a client that is not known). Paths, claims and manners are those of
+    Keycloak.
 
     :param issuer: its `iss`, when that is not the address it is served at, like that of a provider in a container; its
         path is the path served. Default: :attr:`url`.
@@ -71,6 +78,7 @@ class Issuer:
         self.people = {person.username: person for person in people}
         self.path = _DEFAULT_PATH if issuer is None else urlsplit(issuer).path.rstrip("/")
         self.keys = SigningKeys()
+        self.references = References()
         self._issuer = issuer
         self._azp = clients[0].id
         accounts = [*people, *(client.service_account for client in clients)]
@@ -140,13 +148,25 @@ class Issuer:
         self,
         id: str = "keycloak",  # noqa: A002 - the resource's own word
         system: str | None = None,
+        *,
+        kind: Literal["jwt", "opaque"] = "jwt",
     ) -> list[dict[str, object]]:
         """The resources by which an app trusts this issuer; a policy is not among them.
 
-        :param id: of the IdentityProvider; the TokenIntrospector is called ``{id}-jwt-introspector``.
+        :param id: of the IdentityProvider; the TokenIntrospector is called ``{id}-jwt-introspector``, or
+            ``{id}-opaque-introspector``.
         :param system: the identifier system of its users; default: `id`.
+        :param kind: of the TokenIntrospector: ``"jwt"`` verifies signatures with the issuer's keys and takes no opaque
+            tokens; ``"opaque"`` asks the issuer, about opaque tokens and JWTs alike, as the first of its clients.
         :return: ready for a registry's file, or one by one for its database.
         """
+        introspector = {
+            "resourceType": "TokenIntrospector",
+            "id": f"{id}-{kind}-introspector",
+            "type": kind,
+            "jwt": {"iss": self.issuer, "aud": claim_sets.AUDIENCE},
+            "identity_provider": {"reference": f"IdentityProvider/{id}"},
+        }
         return [
             {
                 "resourceType": "IdentityProvider",
@@ -157,14 +177,7 @@ class Issuer:
                 "userinfo_endpoint": self.userinfo_endpoint,
                 "userinfo-source": "userinfo-endpoint",
             },
-            {
-                "resourceType": "TokenIntrospector",
-                "id": f"{id}-jwt-introspector",
-                "type": "jwt",
-                "jwt": {"iss": self.issuer, "aud": claim_sets.AUDIENCE},
-                "jwks_uri": self.jwks_uri,
-                "identity_provider": {"reference": f"IdentityProvider/{id}"},
-            },
+            {**introspector, **self._asked(kind)},
         ]
 
     def token(
@@ -197,6 +210,27 @@ class Issuer:
         header = {"alg": algorithm, "typ": "JWT", "kid": key and key.kid, **(headers or {})}
         return sign(_given({**self._claims(claims, lifetime), **claims}), _given(header), key)
 
+    def opaque_token(self, *, prefix: str = "", lifetime: float = claim_sets.LIFETIME, **claims: object) -> str:
+        """An access token that says nothing itself: what it stands for is told by introspection (:rfc:`7662`).
+
+        Introspection answers what it would to :meth:`token`, as long as the times that it names hold; userinfo takes it
+        too. The issuer remembers it until its own end.
+
+        :param prefix: what it begins with, ``"ory_at_"``.
+        :param lifetime: seconds from now; below zero, the token has expired.
+        :param claims: members of the answer, also `token_type` (default ``Bearer``), `client_id`, `username` and even
+            `active`; one that is ``None`` is left out.
+        """
+        answer = claim_sets.of_introspection(_given({**self._claims(claims, lifetime), **claims}))
+        return self.references.issue(_given({**answer, **claims}), prefix)
+
+    def revoke(self, token: str) -> None:
+        """From now on introspection says that `token` is not active, and userinfo refuses it.
+
+        Whoever verifies a JWT by its signature alone does not notice.
+        """
+        self.references.revoke(token)
+
     def key_id(self, algorithm: str = "RS256") -> str:
         """The `kid` of the newest key for `algorithm`."""
         return str(self.keys.find(algorithm).kid)
@@ -204,6 +238,14 @@ class Issuer:
     def userinfo(self, claims: Mapping[str, object]) -> dict[str, object]:
         """What its userinfo endpoint answers to a token with these `claims`."""
         return claim_sets.of_userinfo(claims, self._profile(claims.get("sub")))
+
+    def _asked(self, kind: Literal["jwt", "opaque"]) -> dict[str, object]:
+        """Where an introspector of `kind` asks."""
+        if kind == "jwt":
+            return {"jwks_uri": self.jwks_uri}
+        client = self.clients[self._azp]
+        endpoint = {"url": self.introspection_endpoint, "client_id": client.id, "client_secret": client.secret}
+        return {"introspection_endpoint": endpoint}
 
     def _claims(self, given: Mapping[str, object], lifetime: float) -> dict[str, object]:
         profile = self._profile(given.get("sub", self._subject))

@@ -1,4 +1,4 @@
-"""Time that stands still, and threads that start together."""
+"""Time that stands still, a background that waits, and threads that start together."""
 
 from __future__ import annotations
 
@@ -31,6 +31,27 @@ class Clock:
         self.now += seconds
 
 
+class Background:
+    """Keeps what is begun until it is told to run; it refuses everything until it is told that threads do."""
+
+    def __init__(self) -> None:
+        self.threads_run = False
+        self.works: list[Callable[[], None]] = []
+        self.asked = 0
+
+    def __call__(self, work: Callable[[], None]) -> bool:
+        self.asked += 1
+        if self.threads_run:
+            self.works.append(work)
+        return self.threads_run
+
+    def run(self) -> None:
+        """What was begun, in this thread."""
+        works, self.works = self.works, []
+        for work in works:
+            work()
+
+
 def at_once(threads: int, work: Callable[[int], object]) -> list[object]:
     """What `work` returns or raises in so many threads that start together."""
     together = threading.Barrier(threads)
@@ -39,8 +60,8 @@ def at_once(threads: int, work: Callable[[int], object]) -> list[object]:
         together.wait()
         try:
             return work(number)
-        except ProviderUnavailable as error:
-            return type(error)
+        except ProviderUnavailable:
+            return ProviderUnavailable
 
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(begin, range(threads)))

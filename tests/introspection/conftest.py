@@ -6,9 +6,10 @@ from contextlib import closing
 import pytest
 
 from flask_foreign_token.http import Http
+from flask_foreign_token.introspection.endpoints import StoredEndpoint
 from flask_foreign_token.introspection.remote_keys import RemoteKeys
 
-from .concurrency import Clock
+from .concurrency import Background, Clock
 from .provider import GRACE, TTL, Provider, running
 from .signing import jwk
 
@@ -31,5 +32,13 @@ def http() -> Iterator[Http]:
 
 
 @pytest.fixture
-def keys(provider: Provider, clock: Clock, http: Http) -> RemoteKeys:
-    return RemoteKeys(http, provider.url, ttl=TTL, grace=GRACE, clock=clock)
+def background() -> Background:
+    """Where nothing runs until a test says so."""
+    return Background()
+
+
+@pytest.fixture
+def keys(provider: Provider, clock: Clock, http: Http, background: Background) -> RemoteKeys:
+    return RemoteKeys(
+        http, StoredEndpoint(provider.url), ttl=TTL, grace=GRACE, clock=clock, begin=background, jitter=lambda: 0
+    )

@@ -27,6 +27,7 @@ class Provider:
         self.requests = 0
         self.status = 200
         self.body: object = None
+        self.headers: dict[str, str] = {}
         self.asked = threading.Semaphore(0)
         """Released once for each request that arrives."""
         self._open = threading.Event()
@@ -59,7 +60,7 @@ class Provider:
         body = json.dumps(self.body)
         self.asked.release()
         self._open.wait(10)
-        return Response(body, self.status, content_type="application/json")
+        return Response(body, self.status, self.headers, content_type="application/json")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ def test_what_was_encoded_is_decoded(octets: bytes) -> None:
     assert base64url.decode(base64url.encode(octets)) == octets
 
 
+@pytest.mark.requirement("RFC 7515", "2")
 @pytest.mark.parametrize(
     "text",
     [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -11,15 +12,19 @@ from flask_foreign_token.introspection.claims import (
     END_OF_TIME,
     check_audience,
     check_client,
+    check_issuer,
     check_kind,
+    check_kind_of_answer,
     check_stated_audience,
     check_times,
     subject_of,
 )
 
-from .signing import AUDIENCE, NOW, claims, header
+from .signing import AUDIENCE, ISSUER, NOW, claims, header
 
 LEEWAY = 30.0
+AT_JWT = {"client_id": "app", "jti": "1"}
+"""What an access token of RFC 9068 has beside the claims of others."""
 
 
 @pytest.mark.parametrize(
@@ -214,12 +219,25 @@ def test_another_typ_in_the_header_is_refused(typ: str) -> None:
         check_kind(header(typ=typ), claims(), None)
 
 
+@pytest.mark.requirement("RFC 7515", "4.1.9")
 @pytest.mark.parametrize("wanted", ["at+jwt", "AT+JWT", "application/at+jwt"])
 @pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt"])
 def test_the_typ_that_is_asked_for_passes_in_any_spelling(wanted: str, typ: str) -> None:
-    check_kind(header(typ=typ), claims(), wanted)
+    check_kind(header(typ=typ), claims(**AT_JWT), wanted)
 
 
+@pytest.mark.parametrize("name", ["iss", "exp", "aud", "sub", "client_id", "iat", "jti"])
+def test_where_at_jwt_is_asked_for_no_claim_that_it_promises_is_missing(name: str) -> None:
+    with pytest.raises(InvalidToken, match=f"{name} is missing"):
+        check_kind(header(typ="at+jwt"), claims(**{**AT_JWT, name: None}), "application/at+jwt")
+
+
+@pytest.mark.parametrize("wanted", [None, "JWT"])
+def test_where_it_is_not_asked_for_a_token_may_lack_some(wanted: str | None) -> None:
+    check_kind(header(typ=wanted or "at+jwt"), claims(iat=None), wanted)
+
+
+@pytest.mark.requirement("RFC 9068", "4")
 @pytest.mark.parametrize("typ", [None, "JWT", "logout+jwt"])
 def test_another_typ_than_the_one_asked_for_is_refused(typ: str | None) -> None:
     with pytest.raises(InvalidToken, match="typ"):
@@ -234,6 +252,9 @@ OTHER_KINDS = [
     {"typ": "refresh"},
     {"token_use": "id"},
     {"token_use": "ID"},
+    {"token_use": "id_token"},
+    {"token_use": "refresh"},
+    {"token_use": "refresh_token"},
     {"at_hash": "MTIzNDU2Nzg5MDEyMzQ1Ng"},
     {"c_hash": "MTIzNDU2Nzg5MDEyMzQ1Ng"},
     {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}},
@@ -241,6 +262,7 @@ OTHER_KINDS = [
 ]
 
 
+@pytest.mark.requirement("RFC 8725", "3.12")
 @pytest.mark.parametrize("changes", OTHER_KINDS)
 @pytest.mark.parametrize("wanted", [None, "JWT"])
 def test_a_token_for_another_purpose_is_refused(changes: dict[str, object], wanted: str | None) -> None:
@@ -260,6 +282,8 @@ def test_what_access_tokens_also_say_passes(changes: dict[str, object]) -> None:
     check_kind(header(), claims(**changes), None)
 
 
+@pytest.mark.requirement("RFC 9449", "7.2")
+@pytest.mark.requirement("RFC 8705", "3")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -290,3 +314,65 @@ def test_a_number_that_json_can_hold_is_judged() -> None:
 
     with pytest.raises(InvalidToken, match="exp is not a time"):
         check_times(read, NOW, LEEWAY)
+
+
+@pytest.mark.parametrize("times", [{"exp": None}, {"exp": None, "nbf": NOW + 29, "iat": NOW}])
+def test_an_end_may_be_left_out_where_something_stands_for_it(times: dict[str, Any]) -> None:
+    assert check_times(claims(**times), NOW, LEEWAY, default=math.inf) == math.inf
+
+
+@pytest.mark.parametrize("changes", [{"exp": NOW - 30}, {"exp": None, "nbf": NOW + 31}, {"exp": "x"}, {"exp": 0}])
+def test_where_an_end_may_be_left_out_the_times_that_are_there_hold(changes: dict[str, Any]) -> None:
+    with pytest.raises(InvalidToken):
+        check_times(claims(**changes), NOW, LEEWAY, default=math.inf)
+
+
+def test_null_is_not_an_end_that_was_left_out() -> None:
+    with pytest.raises(InvalidToken, match="exp is not a time"):
+        check_times({**claims(), "exp": None}, NOW, LEEWAY, default=math.inf)
+
+
+@pytest.mark.parametrize(("found", "issuer"), [(ISSUER, ISSUER), (None, ISSUER), ("https://x.example", None)])
+def test_an_issuer_that_is_named_or_left_out_passes(found: str | None, issuer: str | None) -> None:
+    check_issuer(claims(iss=found), issuer)
+
+
+@pytest.mark.parametrize("found", [ISSUER + "/", ISSUER[:-1], ISSUER.upper(), ""])
+def test_an_issuer_that_is_not_the_one_named_is_refused(found: str) -> None:
+    with pytest.raises(InvalidToken, match="iss is not the issuer"):
+        check_issuer(claims(iss=found), ISSUER)
+
+
+@pytest.mark.parametrize("issuer", [ISSUER, None])
+@pytest.mark.parametrize("found", [[ISSUER], {ISSUER: 1}, 1, True])
+def test_an_issuer_of_the_wrong_type_is_refused(found: object, issuer: str | None) -> None:
+    with pytest.raises(InvalidToken, match="iss is not a text"):
+        check_issuer(claims(iss=found), issuer)
+
+
+@pytest.mark.parametrize("audience", [(AUDIENCE,), ("account", AUDIENCE)])
+def test_an_audience_that_was_frozen_is_a_list_still(audience: tuple[str, ...]) -> None:
+    check_audience(claims(aud=audience), {AUDIENCE})
+
+
+@pytest.mark.parametrize("token_type", [None, "Bearer", "bearer", "BEARER"])
+def test_an_answer_about_a_bearer_token_passes(token_type: str | None) -> None:
+    check_kind_of_answer(claims(token_type=token_type))
+
+
+@pytest.mark.parametrize("token_type", ["", "mac", "Bearer ", "refresh_token", "N_A"])
+def test_an_answer_about_a_token_of_another_type_is_refused(token_type: str) -> None:
+    with pytest.raises(InvalidToken, match="the token_type is not Bearer"):
+        check_kind_of_answer(claims(token_type=token_type))
+
+
+@pytest.mark.parametrize("changes", OTHER_KINDS)
+def test_an_answer_about_a_token_for_another_purpose_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(InvalidToken, match="access token"):
+        check_kind_of_answer(claims(**changes))
+
+
+@pytest.mark.parametrize("changes", [{"cnf": {"jkt": "x"}}, {"cnf": None}, {"token_type": "DPoP"}])
+def test_an_answer_about_a_token_that_is_bound_to_a_key_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(InvalidToken, match="bound to a key"):
+        check_kind_of_answer({**claims(), **changes})

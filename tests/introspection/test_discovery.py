@@ -64,6 +64,7 @@ def test_a_backchannel_is_asked_in_place_of_the_issuer(http: Http, publisher: Pu
     assert discover(http, ISSUER, backchannel).issuer == ISSUER
 
 
+@pytest.mark.requirement("RFC 8414", "3.1")
 def test_what_rfc_8414_publishes_is_found_where_openid_publishes_nothing(http: Http, publisher: Publisher) -> None:
     issuer = f"{publisher.origin}/realms/clinic"
     document = metadata(
@@ -98,6 +99,8 @@ def test_a_provider_that_is_down_is_asked_once(http: Http, publisher: Publisher,
     assert len(publisher.asked) == 1
 
 
+@pytest.mark.requirement("RFC 8414", "3.3")
+@pytest.mark.requirement("RFC 8414", "3.3", 2)
 @pytest.mark.parametrize(
     "named",
     [
@@ -133,6 +136,7 @@ def test_the_issuer_that_a_document_names_is_printed_as_plain_text(
     assert len(str(mismatch.value)) < 1000
 
 
+@pytest.mark.requirement("RFC 8414", "3.3")
 @pytest.mark.parametrize("named", [None, 1, [ISSUER], {"issuer": ISSUER}])
 def test_a_document_must_name_its_issuer(http: Http, publisher: Publisher, backchannel: str, named: object) -> None:
     publisher.publish(f"/realms/clinic{OPENID}", metadata(ISSUER, issuer=named))
@@ -188,6 +192,7 @@ def test_every_fault_is_named(http: Http, publisher: Publisher, backchannel: str
     assert [path for path, _ in faults(http, ISSUER, backchannel)] == ["jwks_uri", "token_endpoint"]
 
 
+@pytest.mark.requirement("RFC 8414", "2")
 def test_plain_http_is_for_the_hosts_that_are_allowed(publisher: Publisher) -> None:
     issuer = "http://keycloak:8080/realms/clinic"
     publisher.publish(f"/realms/clinic{OPENID}", metadata(issuer))
@@ -207,6 +212,7 @@ def test_a_member_that_is_null_counts_as_absent(http: Http, publisher: Publisher
     assert "registration_endpoint" not in discover(http, ISSUER, backchannel).document
 
 
+@pytest.mark.requirement("RFC 8414", "2")
 @pytest.mark.parametrize(
     ("issuer", "backchannel", "path"),
     [

@@ -50,6 +50,10 @@ def test_a_good_token_is_verified(algorithm: str) -> None:
     assert [token.evidence] == PUBLISHED.find(algorithm, algorithm)
 
 
+def test_the_issuer_of_an_introspector_is_that_of_its_tokens() -> None:
+    assert JwtIntrospector(RESOURCE, RULES, PUBLISHED).issuer == ISSUER
+
+
 def test_a_token_is_to_be_verified_anew_when_its_keys_are_due() -> None:
     assert introspect(sign(), cache_ttl=60).usable_until == NOW + 60
     assert introspect(sign(), cache_ttl=3600).usable_until == NOW + 330
@@ -152,6 +156,7 @@ def test_an_algorithm_that_is_permitted_passes(permitted: list[str], algorithm: 
     assert introspect(sign(algorithm=algorithm), algorithms=frozenset(permitted)).subject == "anna"
 
 
+@pytest.mark.requirement("RFC 8725", "3.1")
 @pytest.mark.parametrize("permitted", [[], ["ES256"], ["PS256", "RS384"]])
 def test_an_algorithm_that_is_not_permitted_is_refused(permitted: list[str]) -> None:
     with pytest.raises(InvalidToken, match="the algorithm is not permitted"):
@@ -313,6 +318,7 @@ def test_a_symmetric_key_in_a_key_set_verifies_nothing(entry: dict[str, str]) ->
     assert introspect(sign(), keys=keys).subject == "anna"
 
 
+@pytest.mark.requirement("RFC 8725", "3.3")
 def test_every_bit_of_a_token_counts() -> None:
     token = sign(header("ES256"), algorithm="ES256")
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

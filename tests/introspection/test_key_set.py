@@ -46,6 +46,7 @@ def test_a_key_serves_its_own_algorithm(algorithm: str) -> None:
     assert not verifies(key, sign(header(algorithm), algorithm=algorithm, key=key_for(algorithm, "other")))
 
 
+@pytest.mark.requirement("RFC 9864", "2.2")
 @pytest.mark.parametrize(("written", "asked"), [("EdDSA", "Ed25519"), ("Ed25519", "EdDSA"), (None, "EdDSA")])
 def test_an_ed25519_key_serves_both_names(written: str | None, asked: str) -> None:
     keys = key_set(jwk("EdDSA", alg=written))
@@ -85,6 +86,7 @@ def test_without_alg_an_rsa_key_does_not_serve_where_none_is_given() -> None:
     assert "jwt.algorithms" in keys.skipped[0].reason
 
 
+@pytest.mark.requirement("RFC 8725", "3.1", 2)
 @pytest.mark.parametrize("algorithm", RSA)
 def test_an_rsa_key_serves_no_algorithm_but_its_own(algorithm: str) -> None:
     keys = key_set(jwk(algorithm, "k"), rsa_algorithms=tuple(RSA))
@@ -195,6 +197,7 @@ def test_a_key_that_cannot_be_used_is_skipped_and_the_rest_serves(entry: object,
     assert reason in keys.skipped[0].reason
 
 
+@pytest.mark.requirement("RFC 7518", "3.3")
 def test_an_rsa_key_of_1024_bits_is_skipped() -> None:
     short = rsa.generate_private_key(65537, 1024).public_key().public_numbers()
 
@@ -203,6 +206,7 @@ def test_an_rsa_key_of_1024_bits_is_skipped() -> None:
     assert keys.skipped == (("k", "an RSA key of less than 2048 bits"),)
 
 
+@pytest.mark.requirement("RFC 7517", "5")
 def test_all_that_can_be_wrong_in_one_set_leaves_the_healthy_key() -> None:
     keys = key_set(*(entry for entry, _reason in SKIPPED), jwk("RS256", "healthy"))
 
@@ -272,6 +276,7 @@ def test_a_key_shows_nothing_of_itself_in_its_text() -> None:
     assert repr(key) == "VerificationKey(key_id='RS256', algorithm='RS256', withdrawn=False)"
 
 
+@pytest.mark.requirement("RFC 7518", "3.4")
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "ES384", "ES512", "Ed25519"])
 @pytest.mark.parametrize("length", [0, 1, 32, 63, 64, 65, 70, 96, 131, 132, 133, 255, 256, 257, 10_000])
 @pytest.mark.parametrize("octet", [b"\x00", b"\x01", b"\xff"])

@@ -104,6 +104,7 @@ def test_a_token_may_have_16_kib() -> None:
     assert parse(of_size(MAX_SIZE)).claims == claims()
 
 
+@pytest.mark.requirement("RFC 7515", "2")
 @pytest.mark.parametrize("ending", ["=", "==", " ", "\n", "\r\n", "\t", "\x00", "+", "/", "?", "A"])
 @pytest.mark.parametrize("part", [0, 1, 2])
 def test_a_part_that_is_not_strict_base64url_is_refused(part: int, ending: str) -> None:
@@ -114,6 +115,7 @@ def test_a_part_that_is_not_strict_base64url_is_refused(part: int, ending: str) 
         parse(".".join(parts))
 
 
+@pytest.mark.requirement("RFC 7515", "2")
 @pytest.mark.parametrize("part", [0, 1, 2])
 def test_bits_that_no_octet_needs_are_refused(part: int) -> None:
     parts = [encoded(b'{"alg":"RS256"} '), encoded(b'{"sub":"anna"}  '), encoded(b"1234")]
@@ -124,6 +126,9 @@ def test_bits_that_no_octet_needs_are_refused(part: int) -> None:
         parse(".".join(parts))
 
 
+@pytest.mark.requirement("RFC 7515", "4")
+@pytest.mark.requirement("RFC 7519", "7.2")
+@pytest.mark.requirement("RFC 8725", "3.7")
 @pytest.mark.parametrize(
     ("octets", "reason"),
     [
@@ -159,6 +164,7 @@ def test_a_part_that_is_not_one_strict_json_object_is_refused(
         parse(place(octets))
 
 
+@pytest.mark.requirement("RFC 7515", "4.1.11")
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from flask_foreign_token.http import Http
+from flask_foreign_token.introspection.background import in_background
+from flask_foreign_token.introspection.endpoints import StoredEndpoint
+from flask_foreign_token.introspection.freshness import MIN_LIFE
+from flask_foreign_token.introspection.remote_document import REFRESH_AHEAD
 from flask_foreign_token.introspection.remote_keys import RemoteKeys
 
-from .concurrency import Clock, at_once
+from .concurrency import Background, Clock, at_once
 from .provider import GRACE, TTL, Provider
 from .signing import NOW, jwk
 
@@ -16,6 +21,7 @@ def test_making_a_source_asks_nobody(provider: Provider, keys: RemoteKeys) -> No
     assert provider.requests == 0
     assert keys.state.fetched_at is None
     assert keys.state.refresh_at is None
+    assert keys.state.expires_at is None
     assert keys.state.keys == ()
 
 
@@ -44,7 +50,8 @@ def test_a_source_is_shown_with_its_keys(provider: Provider, keys: RemoteKeys) -
 
     assert state.jwks_uri == provider.url
     assert state.fetched_at == NOW
-    assert state.refresh_at == NOW + TTL
+    assert state.refresh_at == NOW + REFRESH_AHEAD * TTL
+    assert state.expires_at == NOW + TTL
     assert state.last_error is None
     assert not state.pending
     assert [(key.key_id, key.algorithm) for key in state.keys] == [("first", "RS256"), ("second", "ES256")]
@@ -124,6 +131,73 @@ def test_others_go_on_while_one_renews(provider: Provider, keys: RemoteKeys, clo
     assert provider.requests == 2
 
 
+def test_keys_are_renewed_in_the_background_before_they_are_due(
+    provider: Provider, keys: RemoteKeys, background: Background, clock: Clock
+) -> None:
+    background.threads_run = True
+    keys.find("first", "RS256")
+    provider.serve(jwk("RS256", "first"), jwk("RS256", "second", "other"))
+    clock.pass_(REFRESH_AHEAD * TTL)
+
+    assert len(keys.find("first", "RS256")) == 1
+    assert (background.asked, provider.requests) == (1, 1)
+
+    background.run()
+    assert [key.key_id for key in keys.state.keys] == ["first", "second"]
+    assert provider.requests == 2
+
+
+def test_keys_are_renewed_in_the_background_from_a_thread_of_its_own(
+    provider: Provider, http: Http, clock: Clock
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def begin(work: Callable[[], None]) -> bool:
+        def noted() -> None:
+            threads.append(threading.current_thread())
+            work()
+
+        return in_background(noted)
+
+    keys = RemoteKeys(http, StoredEndpoint(provider.url), ttl=TTL, grace=GRACE, clock=clock, begin=begin)
+    keys.find("first", "RS256")
+    provider.asked.acquire()
+    clock.pass_(TTL - 1)
+
+    keys.find("first", "RS256")
+    provider.asked.acquire()
+    (thread,) = threads
+    thread.join(10)
+
+    assert keys.state.fetched_at == NOW + TTL - 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "life"),
+    [
+        ({}, TTL),
+        ({"Cache-Control": "no-cache"}, TTL),
+        ({"Cache-Control": "max-age=100"}, 100),
+        ({"Cache-Control": "max-age=100", "Age": "30"}, 70),
+        ({"Cache-Control": "max-age=0, no-store"}, MIN_LIFE),
+        ({"Cache-Control": "max-age=86400"}, TTL),
+    ],
+)
+def test_the_answer_may_say_that_keys_are_due_sooner(
+    provider: Provider, keys: RemoteKeys, clock: Clock, headers: dict[str, str], life: float
+) -> None:
+    provider.headers = headers
+    keys.find("first", "RS256")
+    assert keys.state.expires_at == NOW + life
+
+    clock.pass_(life - 1)
+    keys.find("first", "RS256")
+    assert provider.requests == 1
+    clock.pass_(1)
+    keys.find("first", "RS256")
+    assert provider.requests == 2
+
+
 def test_keys_that_another_has_just_renewed_are_not_fetched_again(
     provider: Provider, keys: RemoteKeys, clock: Clock
 ) -> None:
@@ -148,7 +222,7 @@ def test_keys_that_nobody_needed_for_long_are_waited_for(provider: Provider, key
 
 def test_rsa_keys_without_alg_serve_what_the_source_says(provider: Provider, http: Http, clock: Clock) -> None:
     provider.serve(jwk("RS256", "first", alg=None))
-    keys = RemoteKeys(http, provider.url, ttl=TTL, grace=GRACE, rsa_algorithms=["PS256"], clock=clock)
+    keys = RemoteKeys(http, StoredEndpoint(provider.url), ttl=TTL, grace=GRACE, rsa_algorithms=["PS256"], clock=clock)
 
     assert keys.find("first", "PS256")
     assert not keys.find("first", "RS256")

@@ -6,9 +6,11 @@ import pytest
 
 from flask_foreign_token.errors import REST, ProviderUnavailable
 from flask_foreign_token.http import Http
+from flask_foreign_token.introspection.endpoints import StoredEndpoint
+from flask_foreign_token.introspection.remote_document import REFRESH_AHEAD
 from flask_foreign_token.introspection.remote_keys import RemoteKeys
 
-from .concurrency import Clock, at_once
+from .concurrency import Background, Clock, at_once
 from .provider import GRACE, TTL, Provider, running
 from .signing import jwk
 
@@ -55,7 +57,7 @@ def test_a_cold_source_without_keys_is_unavailable(
 def test_a_source_that_nobody_answers_for_is_unavailable(http: Http, clock: Clock) -> None:
     with running(Provider()) as gone:
         url = gone.url
-    keys = RemoteKeys(http, url, ttl=TTL, grace=GRACE, clock=clock)
+    keys = RemoteKeys(http, StoredEndpoint(url), ttl=TTL, grace=GRACE, clock=clock)
 
     with pytest.raises(ProviderUnavailable) as unavailable:
         keys.find("first", "RS256")
@@ -118,6 +120,43 @@ def test_the_first_token_after_an_outage_finds_its_key(provider: Provider, keys:
     assert len(keys.find("second", "RS256")) == 1
 
 
+def test_the_first_request_after_the_rest_succeeds_once_the_provider_is_back(
+    provider: Provider, keys: RemoteKeys, clock: Clock
+) -> None:
+    (first,) = keys.find("first", "RS256")
+    provider.serve(jwk("RS256", "first"), jwk("RS256", "second", "other"))
+    provider.go_down()
+    with pytest.raises(ProviderUnavailable):
+        keys.find("second", "RS256")
+    provider.come_back()
+
+    clock.pass_(REST - 1)
+    with pytest.raises(ProviderUnavailable):
+        keys.find("second", "RS256")
+    assert list(keys.find("first", "RS256")) == [first]
+    clock.pass_(1)
+
+    assert len(keys.find("second", "RS256")) == 1
+    assert provider.requests == 3
+
+
+def test_a_renewal_that_fails_in_the_background_harms_nobody(
+    provider: Provider, keys: RemoteKeys, background: Background, clock: Clock
+) -> None:
+    background.threads_run = True
+    (first,) = keys.find("first", "RS256")
+    provider.go_down()
+    clock.pass_(REFRESH_AHEAD * TTL)
+    keys.find("first", "RS256")
+
+    background.run()
+
+    assert list(keys.find("first", "RS256")) == [first]
+    assert keys.state.last_error == "status 503"
+    assert not first.withdrawn
+    assert provider.requests == 2
+
+
 def test_a_flood_then_an_outage_is_no_outage_for_known_keys(provider: Provider, keys: RemoteKeys) -> None:
     for number in range(100):
         keys.find(f"invented {number}", "RS256")
@@ -128,7 +167,7 @@ def test_a_flood_then_an_outage_is_no_outage_for_known_keys(provider: Provider, 
 
 
 def test_a_flood_does_not_turn_an_outage_into_wrong_tokens(provider: Provider, http: Http, clock: Clock) -> None:
-    keys = RemoteKeys(http, provider.url, ttl=1, grace=GRACE, clock=clock)
+    keys = RemoteKeys(http, StoredEndpoint(provider.url), ttl=1, grace=GRACE, clock=clock)
     for number in range(100):
         keys.find(f"invented {number}", "RS256")
     provider.go_down()

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from flask_foreign_token.errors import InvalidToken, ProviderUnavailable
-from flask_foreign_token.introspection import remote_keys
+from flask_foreign_token.introspection import remote_document
 from flask_foreign_token.introspection.jwt import JwtIntrospector
+from flask_foreign_token.introspection.remote_document import REFRESH_AHEAD
 from flask_foreign_token.introspection.remote_keys import UNKNOWN_KEY_FETCHES, UNKNOWN_KEY_REFILL, RemoteKeys
 from flask_foreign_token.introspection.token import Credential
 
-from .concurrency import Clock, at_once
+from .concurrency import Background, Clock, at_once
 from .provider import TTL, Provider, running
 from .signing import NOW, header, jwk, sign
 from .test_jwt import ATTACKS, RESOURCE, RULES
@@ -47,6 +48,39 @@ def test_a_flood_of_invented_key_ids_is_not_passed_on(provider: Provider, keys: 
     for number in range(100):
         keys.find(f"invented {number}", "RS256")
     assert provider.requests == 2 + UNKNOWN_KEY_FETCHES
+
+
+def test_a_flood_that_lasts_is_passed_on_as_slowly_as_the_bucket_refills(
+    provider: Provider, keys: RemoteKeys, clock: Clock
+) -> None:
+    keys.find("first", "RS256")
+    lasting = 0.02 * 10_000
+
+    for number in range(10_000):
+        assert not keys.find(f"invented {number}", "RS256")
+        clock.pass_(lasting / 10_000)
+
+    assert provider.requests <= 1 + UNKNOWN_KEY_FETCHES + lasting / UNKNOWN_KEY_REFILL
+    assert provider.requests >= lasting / UNKNOWN_KEY_REFILL
+
+
+def test_a_flood_does_not_keep_keys_from_being_renewed(
+    provider: Provider, keys: RemoteKeys, background: Background, clock: Clock
+) -> None:
+    background.threads_run = True
+    keys.find("first", "RS256")
+    for number in range(100):
+        keys.find(f"invented {number}", "RS256")
+    clock.pass_(REFRESH_AHEAD * TTL)
+    for number in range(100):
+        keys.find(f"invented {number}", "RS256")
+    provider.serve(jwk("RS256", "second", "other"))
+    clock.pass_(REFRESH_AHEAD * TTL)
+
+    keys.find("first", "RS256")
+    background.run()
+
+    assert [key.key_id for key in keys.state.keys] == ["second"]
 
 
 def test_a_flood_from_64_threads_is_not_passed_on(provider: Provider, keys: RemoteKeys) -> None:
@@ -92,6 +126,24 @@ def test_a_withdrawn_key_is_flagged_and_no_other(provider: Provider, keys: Remot
     assert first.withdrawn
     assert not second.withdrawn
     assert not keys.find("first", "RS256")
+
+
+def test_a_key_that_was_withdrawn_is_refused_from_the_renewal_in_the_background_on(
+    provider: Provider, keys: RemoteKeys, background: Background, clock: Clock
+) -> None:
+    background.threads_run = True
+    provider.serve(jwk("RS256", "first"), jwk("ES256", "second"))
+    (first,), (second,) = keys.find("first", "RS256"), keys.find("second", "ES256")
+    provider.serve(jwk("ES256", "second"))
+    clock.pass_(REFRESH_AHEAD * TTL)
+    keys.find("second", "ES256")
+    assert not first.withdrawn
+
+    background.run()
+
+    assert first.withdrawn
+    assert list(keys.find("second", "ES256")) == [second]
+    assert not second.withdrawn
 
 
 def test_a_refresh_that_changes_nothing_keeps_every_key(provider: Provider, keys: RemoteKeys, clock: Clock) -> None:
@@ -155,7 +207,7 @@ def test_an_attack_on_a_cold_source_fetches_nothing(provider: Provider, keys: Re
 def test_a_slow_provider_does_not_hold_those_with_unknown_key_ids(
     provider: Provider, keys: RemoteKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_keys, "PATIENCE", 0.05)
+    monkeypatch.setattr(remote_document, "PATIENCE", 0.05)
     keys.find("first", "RS256")
     provider.asked.acquire()
     provider.serve(jwk("RS256", "first"), jwk("RS256", "second", "other"))

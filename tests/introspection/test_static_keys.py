@@ -79,6 +79,7 @@ def test_a_secret_for_what_is_not_hmac_is_rejected(algorithm: str) -> None:
         StaticKeys.from_secret(LONG, [algorithm])
 
 
+@pytest.mark.requirement("RFC 7518", "3.2")
 @pytest.mark.parametrize(("algorithm", "octets"), [("HS256", 32), ("HS384", 48), ("HS512", 64)])
 def test_a_secret_has_at_least_the_octets_of_its_hash(algorithm: str, octets: int) -> None:
     assert StaticKeys.from_secret("s" * octets, [algorithm]).find(None, algorithm)
@@ -87,6 +88,7 @@ def test_a_secret_has_at_least_the_octets_of_its_hash(algorithm: str, octets: in
         StaticKeys.from_secret("s" * (octets - 1), [algorithm])
 
 
+@pytest.mark.requirement("RFC 7518", "3.2")
 @pytest.mark.parametrize("secret", ["", " ", " " * 40, "\t\r\n" * 40, "\u00a0" * 40])
 def test_a_blank_secret_is_rejected(secret: str) -> None:
     with pytest.raises(Rejected, match="empty or blank"):

@@ -52,6 +52,41 @@ def test_the_client_is_who_the_token_was_issued_to(claims: dict[str, object], cl
     assert token(**claims).client_id == client_id
 
 
+@pytest.mark.parametrize(
+    ("claims", "confirmation"),
+    [({}, None), ({"cnf": {"jkt": "x"}}, {"jkt": "x"}), ({"cnf": {}}, {}), ({"cnf": "x"}, None), ({"cnf": None}, None)],
+)
+def test_the_confirmation_is_what_its_holder_must_show(claims: dict[str, object], confirmation: object) -> None:
+    assert token(**claims).confirmation == confirmation
+
+
+@pytest.mark.parametrize("name", ["acr", "sid"])
+@pytest.mark.parametrize(
+    ("value", "text"), [("1", "1"), ("", None), (1, None), (None, None), (["1"], None), (True, None)]
+)
+def test_what_is_no_text_does_not_pass_for_one(name: str, value: object, text: str | None) -> None:
+    assert getattr(token(**{name: value}), name) == text
+    assert getattr(token(), name) is None
+
+
+@pytest.mark.parametrize(
+    ("claims", "auth_time"),
+    [
+        ({}, None),
+        ({"auth_time": 7}, 7.0),
+        ({"auth_time": 7.5}, 7.5),
+        ({"auth_time": "7"}, None),
+        ({"auth_time": True}, None),
+    ],
+)
+def test_the_time_of_the_login_is_a_number_or_none(claims: dict[str, object], auth_time: float | None) -> None:
+    assert token(**claims).auth_time == auth_time
+
+
+def test_a_token_is_a_jwt_unless_told_otherwise() -> None:
+    assert token().kind == "jwt"
+
+
 def test_neither_a_token_nor_a_credential_shows_what_it_holds() -> None:
     assert "anna" not in repr(token(sub="anna"))
     assert "secret" not in repr(Credential("bearer", "secret"))

@@ -55,6 +55,24 @@ def test_a_profile_is_told_as_far_as_the_scope_covers_it(scope: str, told: set[s
 
 
 def test_userinfo_takes_the_tokens_word_for_its_user_and_leaves_out_the_rest() -> None:
-    token = {**access_token(), "email": "new@example.com", "ward": 7, "client_id": "app"}
+    of_introspection = {"active": True, "token_type": "Bearer", "client_id": "app", "username": "somebody"}
+    token = {**access_token(), **of_introspection, "email": "new@example.com", "ward": 7}
 
     assert claims.of_userinfo(token, PROFILE) == {**PROFILE, "email": "new@example.com", "ward": 7}
+
+
+def test_introspection_says_what_the_token_says_and_in_the_words_of_the_standard_who_has_it() -> None:
+    token = access_token()
+
+    assert claims.of_introspection(token) == {
+        **token,
+        "token_type": "Bearer",
+        "client_id": "app",
+        "username": "alice",
+    }
+
+
+def test_introspection_takes_the_tokens_word() -> None:
+    said = {"token_type": "DPoP", "client_id": "another", "username": "another", "azp": "app"}
+
+    assert claims.of_introspection(said) == said

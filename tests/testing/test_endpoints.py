@@ -200,8 +200,26 @@ def test_introspection_says_nothing_of_a_token_that_is_not_good(http: urllib3.Po
         assert (answer.status, answer.json()) == (200, {"active": False})
 
 
-def test_introspection_refuses_a_client_that_it_does_not_know(http: urllib3.PoolManager, issuer: Issuer) -> None:
-    answer = post(http, issuer.introspection_endpoint, {**POST, "client_secret": "wrong", "token": issuer.token()})
+def basic(client_id: str, client_secret: str) -> dict[str, str]:
+    return urllib3.make_headers(basic_auth=f"{client_id}:{client_secret}")
+
+
+@pytest.mark.parametrize(
+    ("fields", "headers"),
+    [
+        ({**POST, "client_secret": "wrong"}, {}),
+        ({**POST, "client_id": "nobody"}, {}),
+        ({"client_id": "worker"}, {}),
+        ({}, basic("worker", "wrong")),
+        ({}, basic("nobody", "worker-secret")),
+        ({}, {"Authorization": "Bearer worker-secret"}),
+        ({}, {}),
+    ],
+)
+def test_introspection_refuses_a_client_that_it_does_not_know(
+    http: urllib3.PoolManager, issuer: Issuer, fields: dict[str, str], headers: dict[str, str]
+) -> None:
+    answer = post(http, issuer.introspection_endpoint, {**fields, "token": issuer.opaque_token()}, headers)
 
     assert (answer.status, answer.json()["error"]) == (401, "invalid_client")
 
@@ -212,3 +230,98 @@ def test_introspection_leaves_out_names_that_a_token_lacks(http: urllib3.PoolMan
     answer = post(http, issuer.introspection_endpoint, {**POST, "token": token})
 
     assert {"username", "client_id"}.isdisjoint(answer.json())
+
+
+def introspected(http: urllib3.PoolManager, issuer: Issuer, token: str) -> dict[str, Any]:
+    answer = post(http, issuer.introspection_endpoint, {**POST, "token": token, "token_type_hint": "access_token"})
+    assert answer.status == 200
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def test_introspection_explains_an_opaque_token(http: urllib3.PoolManager, issuer: Issuer) -> None:
+    told = introspected(http, issuer, issuer.opaque_token(sub=ALICE.subject, scope="openid profile", ward="3"))
+
+    assert (
+        told.items()
+        >= {
+            "active": True,
+            "token_type": "Bearer",
+            "sub": ALICE.subject,
+            "username": "alice",
+            "client_id": "worker",
+            "iss": issuer.issuer,
+            "aud": "account",
+            "scope": "openid profile",
+            "ward": "3",
+        }.items()
+    )
+    assert told["exp"] - told["iat"] == 300
+
+
+def test_of_a_jwt_and_an_opaque_token_introspection_says_the_same(http: urllib3.PoolManager, issuer: Issuer) -> None:
+    of_jwt, of_opaque = (
+        introspected(http, issuer, token)
+        for token in (issuer.token(jti="1", iat=7, exp=2**33), issuer.opaque_token(jti="1", iat=7, exp=2**33))
+    )
+
+    assert of_jwt == of_opaque
+
+
+@pytest.mark.parametrize("member", ["token_type", "client_id", "username", "sub", "exp", "aud", "iss"])
+def test_a_member_that_is_none_is_not_said_of_an_opaque_token(
+    http: urllib3.PoolManager, issuer: Issuer, member: str
+) -> None:
+    told = introspected(http, issuer, issuer.opaque_token(**{member: None}))
+
+    assert told["active"] is True
+    assert member not in told
+
+
+@pytest.mark.parametrize(
+    "claims", [{"token_type": "DPoP"}, {"cnf": {"jkt": "x"}}, {"active": "true"}, {"exp": "soon"}, {"aud": []}]
+)
+def test_whatever_a_test_wants_is_said_of_an_opaque_token(
+    http: urllib3.PoolManager, issuer: Issuer, claims: dict[str, Any]
+) -> None:
+    assert introspected(http, issuer, issuer.opaque_token(**claims)).items() >= claims.items()
+
+
+@pytest.mark.parametrize("given", [{"lifetime": -60}, {"exp": 0}, {"nbf": 2**33}])
+def test_an_opaque_token_outside_its_times_is_not_active(
+    http: urllib3.PoolManager, issuer: Issuer, given: dict[str, Any]
+) -> None:
+    token = issuer.opaque_token(**given)
+
+    assert introspected(http, issuer, token) == {"active": False}
+    assert userinfo(http, issuer, token).status == 401
+
+
+def test_userinfo_takes_an_opaque_token(http: urllib3.PoolManager, issuer: Issuer) -> None:
+    of_jwt = userinfo(http, issuer, issuer.token(sub=ALICE.subject, ward="3")).json()
+    of_opaque = userinfo(http, issuer, issuer.opaque_token(sub=ALICE.subject, ward="3")).json()
+
+    assert of_opaque == of_jwt
+    assert of_opaque["email"] == "alice@example.com"
+
+
+def test_userinfo_wants_the_scope_openid_of_an_opaque_token_too(http: urllib3.PoolManager, issuer: Issuer) -> None:
+    assert userinfo(http, issuer, issuer.opaque_token(scope="profile")).status == 403
+
+
+@pytest.mark.parametrize("kind", ["token", "opaque_token"])
+def test_a_token_that_was_revoked_is_not_active_any_more(http: urllib3.PoolManager, issuer: Issuer, kind: str) -> None:
+    token, other = (getattr(issuer, kind)() for _ in range(2))
+    assert introspected(http, issuer, token)["active"] is True
+    issuer.revoke(token)
+
+    assert introspected(http, issuer, token) == {"active": False}
+    assert userinfo(http, issuer, token).status == 401
+    assert introspected(http, issuer, other)["active"] is True
+    assert userinfo(http, issuer, other).status == 200
+
+
+def test_a_token_of_another_issuer_is_not_active(http: urllib3.PoolManager, issuer: Issuer) -> None:
+    token = Issuer("https://idp.example").opaque_token()
+
+    assert introspected(http, issuer, token) == {"active": False}

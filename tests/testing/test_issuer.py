@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -308,6 +309,33 @@ def test_its_resources_may_have_other_names(issuer: Issuer) -> None:
     assert introspector["identity_provider"] == {"reference": "IdentityProvider/corporate"}
 
 
+def test_its_resources_may_be_those_of_opaque_tokens() -> None:
+    worker = Client("worker", "worker-secret")
+    with Issuer("http://localhost:8180/realms/myrealm", clients=[worker, Client("other", "x")]) as issuer:
+        provider, introspector = issuer.resources("corporate", kind="opaque")
+
+        assert [provider] == issuer.resources("corporate")[:1]
+        assert introspector == {
+            "resourceType": "TokenIntrospector",
+            "id": "corporate-opaque-introspector",
+            "type": "opaque",
+            "jwt": {"iss": "http://localhost:8180/realms/myrealm", "aud": "account"},
+            "introspection_endpoint": {
+                "url": issuer.introspection_endpoint,
+                "client_id": "worker",
+                "client_secret": "worker-secret",
+            },
+            "identity_provider": {"reference": "IdentityProvider/corporate"},
+        }
+
+
+def test_its_opaque_tokens_are_texts_that_a_header_may_hold_and_no_jwts(issuer: Issuer) -> None:
+    tokens = [issuer.opaque_token(prefix="ory_at_") for _ in range(100)]
+
+    assert len(set(tokens)) == 100
+    assert all(re.fullmatch(r"ory_at_[A-Za-z0-9_-]{43}", token) for token in tokens)
+
+
 def test_an_app_trusts_it_by_its_resources(make_app: MakeApp) -> None:
     with Issuer("http://localhost:8180/realms/myrealm") as issuer:
         app = make_app([*issuer.resources(), policy("known-issuer", {"jwt": {"iss": issuer.issuer}})])
@@ -317,3 +345,30 @@ def test_an_app_trusts_it_by_its_resources(make_app: MakeApp) -> None:
         assert (answer.status_code, answer.json["subject"]) == (200, "alice")
         assert answer.json["user"] is not None
         assert issuer.requests == {"jwks": 1, "userinfo": 1}
+
+
+def test_an_app_that_trusts_it_by_resources_of_opaque_tokens_asks_it(make_app: MakeApp) -> None:
+    with Issuer() as issuer:
+        app = make_app([*issuer.resources(kind="opaque"), policy("all")])
+        token = issuer.opaque_token(sub="alice")
+        answers = [ask(app, token, "/me"), ask(app, token, "/me"), ask(app, issuer.token(sub="alice"), "/me")]
+
+        assert [(answer.status_code, answer.json["subject"]) for answer in answers] == [(200, "alice")] * 3
+        assert issuer.requests == {"introspection": 2, "userinfo": 1}
+
+
+@pytest.mark.parametrize("kind", ["token", "opaque_token"])
+def test_such_an_app_refuses_what_was_revoked(make_app: MakeApp, kind: str) -> None:
+    with Issuer() as issuer:
+        app = make_app([*issuer.resources(kind="opaque"), policy("all")])
+        token = getattr(issuer, kind)()
+        issuer.revoke(token)
+
+        assert ask(app, token, "/me").status_code == 401
+
+
+def test_an_app_that_trusts_it_by_its_keys_takes_no_opaque_token(make_app: MakeApp) -> None:
+    with Issuer() as issuer:
+        app = make_app([*issuer.resources(), policy("all")])
+
+        assert ask(app, issuer.opaque_token(), "/me").status_code == 401

@@ -1,0 +1,62 @@
+"""Where something of a provider is called: at an address that is stored, or that the provider publishes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from .published import Published
+
+
+class Endpoint(Protocol):
+    """Where something of a provider is called."""
+
+    @property
+    def known(self) -> str | None:
+        """The address, as far as it is known without asking anybody."""
+
+    def locate(self) -> str:
+        """The address.
+
+        :raises ProviderUnavailable: it must be discovered, and cannot be.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEndpoint:
+    """An address that a resource gives."""
+
+    url: str
+
+    @property
+    def known(self) -> str:
+        """The address."""
+        return self.url
+
+    def locate(self) -> str:
+        """The address."""
+        return self.url
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveredEndpoint:
+    """An address that a provider publishes.
+
+    :param published: compared by identity.
+    :param member: of the metadata, ``"jwks_uri"``.
+    """
+
+    published: Published
+    member: str
+
+    @property
+    def known(self) -> str | None:
+        """The address in the metadata that are kept, if there are any."""
+        return self.published.known(self.member)
+
+    def locate(self) -> str:
+        """The address in the metadata.
+
+        :raises ProviderUnavailable: see :meth:`.Published.endpoint`.
+        """
+        return self.published.endpoint(self.member)

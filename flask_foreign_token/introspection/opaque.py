@@ -1,0 +1,187 @@
+"""From an opaque token to a verified one, by asking its issuer (:rfc:`7662`)."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from ..caching import Cache
+from ..errors import InvalidToken
+from .claims import (
+    Claims,
+    check_audience,
+    check_client,
+    check_issuer,
+    check_kind,
+    check_kind_of_answer,
+    check_stated_audience,
+    check_times,
+    subject_of,
+    time_of,
+)
+from .frozen import FrozenObject, freeze
+from .introspection_endpoint import IntrospectionEndpoint
+from .parse import MAX_SIZE, CompactJws
+from .token import Credential, Token, Versioned
+
+INACTIVE_TTL = 60.0
+"""Seconds for which a token that is not active is not asked about again, at most."""
+
+_INACTIVE = "the token is not active"
+_B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
+
+
+@dataclass(frozen=True, slots=True)
+class OpaqueRules:
+    """What an introspector demands of what is said about a token.
+
+    :param issuer: the issuer of its tokens.
+    :param named_issuer: what `iss` must equal where it is there; `None`: any text.
+    :param audiences: `aud` must name one of them; empty: any.
+    :param stated_audiences: `aud` must name one of them where it names anybody at all; empty: any.
+    :param client_ids: `azp`, or without it `client_id`, must be one of them; empty: any.
+    :param leeway: seconds by which clocks may differ.
+    :param subject_claim: the member that names the subject, `sub` as a rule.
+    :param cache_ttl: seconds for which an answer counts.
+    """
+
+    issuer: str
+    named_issuer: str | None
+    audiences: frozenset[str]
+    stated_audiences: frozenset[str]
+    client_ids: frozenset[str]
+    leeway: float
+    subject_claim: str
+    cache_ttl: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answer:
+    """What was said of an active token; evidence that nobody withdraws, since it is not kept for longer than it counts.
+
+    :param until: when it must be asked for again.
+    """
+
+    claims: FrozenObject = field(repr=False)
+    until: float
+    withdrawn: bool = False
+
+
+class OpaqueIntrospector:
+    """An :class:`~flask_foreign_token.introspection.token.Introspector` that asks an introspection endpoint.
+
+    What is active is remembered for `cache_ttl`, but not past `exp`; what is not, for :data:`INACTIVE_TTL` at most.
+    However many ask for one token at a time, the endpoint is called once. Failures are not remembered here.
+
+    Refresh tokens are active too. Keycloak and Ory Hydra say what they are, in `typ` and `token_use`. oidc-provider and
+    others merely name no `token_type` of them, since it is access tokens that have one (:rfc:`6749#section-7.1`). So
+    once a provider has named the type of one token, a token without one is refused. Until then, and at a provider that
+    never names any, only the audience, the client or the prefix can keep a refresh token out.
+
+    :param introspector: the resource that the rules come from.
+    :param size: answers to remember of either kind, active and not; 2 or more.
+    :param clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        introspector: Versioned,
+        rules: OpaqueRules,
+        endpoint: IntrospectionEndpoint,
+        *,
+        size: int = 10_000,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.introspector = introspector
+        self.rules = rules
+        self.endpoint = endpoint
+        self._clock = clock
+        self._active: Cache[_Answer] = Cache(size, clock)
+        # Apart, so that no flood of invented tokens can push out a good one.
+        self._inactive: Cache[bool] = Cache(size, clock)
+        self._types_are_named = False
+
+    @property
+    def issuer(self) -> str:
+        """The issuer of its tokens."""
+        return self.rules.issuer
+
+    def introspect(self, credential: Credential) -> Token:
+        """See :meth:`.Introspector.introspect`. A token that looks like a JWT is asked about like any other.
+
+        :raises CredentialRefused: the endpoint does not take this app's credential.
+        """
+        token = credential.token
+        if len(token) > MAX_SIZE:
+            raise InvalidToken("the token is longer than 16 KiB")
+        if not _B64TOKEN.fullmatch(token):
+            raise InvalidToken("the token holds a character that none may hold")
+        key = sha256(token.encode()).digest()
+        # The rules are checked each time: what is refused now, since it is not valid yet, may pass in a minute.
+        return self._verified(self._active.get_or_load(key, lambda: self._ask(key, token)))
+
+    def introspect_jwt(self, jws: CompactJws, credential: Credential) -> Token:
+        """As :meth:`introspect`, for a JWT, which is not asked about if it says itself that it is not valid.
+
+        :param jws: `credential` taken apart; its signature is for the endpoint to check.
+        :raises InvalidToken: it is not an access token, or its times do not hold.
+        """
+        check_kind(jws.header, jws.claims, None)
+        check_times(jws.claims, self._clock(), self.rules.leeway, default=math.inf)
+        return self.introspect(credential)
+
+    def _ask(self, key: bytes, token: str) -> tuple[_Answer, float]:
+        if self._inactive.get(key):
+            raise InvalidToken(_INACTIVE)
+        asked_at = self._clock()
+        said = self.endpoint.ask(token)
+        if said["active"] is not True:
+            self._inactive.put(key, True, asked_at + min(self.rules.cache_ttl, INACTIVE_TTL))
+            raise InvalidToken(_INACTIVE)
+        until = min(asked_at + self.rules.cache_ttl, _end_of(said))
+        return _Answer(freeze(said), until), until
+
+    def _verified(self, answer: _Answer) -> Token:
+        rules, claims = self.rules, answer.claims
+        check_kind_of_answer(claims)
+        self._check_type_is_named(claims)
+        check_issuer(claims, rules.named_issuer)
+        expires_at = check_times(claims, self._clock(), rules.leeway, default=math.inf)
+        addressed = _without_empty_audience(claims)
+        check_audience(addressed, rules.audiences)
+        check_stated_audience(addressed, rules.stated_audiences)
+        check_client(claims, rules.client_ids)
+        return Token(
+            issuer=rules.issuer,
+            subject=subject_of(claims, rules.subject_claim) if rules.subject_claim in claims else None,
+            expires_at=expires_at,
+            usable_until=answer.until,
+            claims=claims,
+            introspector=self.introspector,
+            evidence=answer,
+            kind="opaque",
+        )
+
+    def _check_type_is_named(self, claims: Claims) -> None:
+        if "token_type" in claims:
+            self._types_are_named = True
+        elif self._types_are_named:
+            raise InvalidToken("token_type is missing, which the provider names of its access tokens")
+
+
+def _end_of(said: Claims) -> float:
+    """When what was `said` ends by its own account; what is not a time is refused when the rules are checked."""
+    try:
+        expires_at = time_of(said, "exp")
+    except InvalidToken:
+        return math.inf
+    return math.inf if expires_at is None else expires_at
+
+
+def _without_empty_audience(claims: Claims) -> Claims:
+    """Ory Hydra writes ``"aud": []`` of a token that is for nobody in particular."""
+    return {} if claims.get("aud") == () else claims

@@ -1,0 +1,177 @@
+"""What providers publish about themselves, found while requests are served."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from ..errors import ProviderUnavailable, Rejected
+from ..http import Http
+from ..printable import in_ascii
+from .addresses import origin_of
+from .background import Begin, in_background
+from .discovery import NoMetadata, ServerMetadata, discover
+from .remote_document import Fetched, RemoteDocument
+
+METADATA_TTL = 3600
+"""Seconds of the life of a provider's metadata, unless its answer says less."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedState:
+    """What an operator wants to know of a provider's metadata. Times are seconds since the epoch.
+
+    :param address: where they were found; `None` before the first.
+    :param fetched_at: when they came.
+    :param refresh_at: when they are renewed in the background, once somebody asks for them.
+    :param expires_at: when their life is over.
+    :param pending: whether a fetch is under way.
+    :param last_error: why the latest fetch failed; `None` once one succeeds.
+    """
+
+    issuer: str
+    address: str | None
+    fetched_at: float | None
+    refresh_at: float | None
+    expires_at: float | None
+    pending: bool
+    last_error: str | None
+
+
+class Published:
+    """What the provider of one issuer publishes about itself: fetched once, and renewed as keys are.
+
+    Making one asks nobody and begins nothing. Belongs to the process that made it.
+
+    :param issuer: where it is asked, and what it must name.
+    :param origins: where, beside the issuer's own origin, its endpoints may be: those of the addresses that resources
+        give. What is published leads nowhere else.
+    :param grace: seconds for which it serves after its life, while the provider cannot be reached.
+    :param ttl: seconds of its life, at most; see :func:`.life_of`.
+    :param clock: seconds since the epoch.
+    :param begin: begins a renewal in the background.
+    :param jitter: see :class:`.RemoteDocument`.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        issuer: str,
+        *,
+        origins: frozenset[str],
+        grace: float,
+        ttl: float = METADATA_TTL,
+        clock: Callable[[], float] = time.time,
+        begin: Begin = in_background,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.issuer = issuer
+        self._http = http
+        self._origins = (origins | {origin_of(issuer)}) - {""}
+        self._metadata = RemoteDocument(
+            "the metadata", self._fetch, ttl=ttl, grace=grace, clock=clock, begin=begin, jitter=jitter
+        )
+        # What the log was told last, of the metadata and of each member.
+        self._told: dict[str, str] = {}
+
+    @property
+    def state(self) -> PublishedState:
+        """How things stand at this moment."""
+        state = self._metadata.state
+        return PublishedState(
+            issuer=self.issuer,
+            address=state.document.address if state.document else None,
+            fetched_at=state.fetched_at,
+            refresh_at=state.refresh_at,
+            expires_at=state.expires_at,
+            pending=state.pending,
+            last_error=state.last_error,
+        )
+
+    def known(self, member: str) -> str | None:
+        """The address of an endpoint, as far as it is known without asking; none as well where it must not be called.
+
+        :param member: of the metadata, ``"jwks_uri"``.
+        """
+        metadata = self._metadata.known
+        address = metadata.text(member) if metadata else None
+        return address if address and origin_of(address) in self._origins else None
+
+    def endpoint(self, member: str) -> str:
+        """The address of an endpoint.
+
+        :param member: of the metadata, ``"jwks_uri"``.
+        :raises ProviderUnavailable: the metadata cannot be had or must not be used, do not name it, or name an address
+            at an origin that no resource names.
+        """
+        metadata = self._metadata.current()
+        address = metadata.text(member)
+        if address and origin_of(address) in self._origins:
+            self._told.pop(member, None)
+            return address
+        reason = self._reason_against(metadata, member, address)
+        self._tell(member, reason)
+        raise ProviderUnavailable(hint=reason)
+
+    def _reason_against(self, metadata: ServerMetadata, member: str, address: str | None) -> str:
+        place = in_ascii(metadata.address)
+        if not address:
+            return f"{place}: names no {member}; store it in the resource"
+        return (
+            f"{place}: names {in_ascii(address)} as {member}, at an origin that no resource names; "
+            "if it is right, store it in the resource"
+        )
+
+    def _fetch(self, _known: ServerMetadata | None) -> Fetched[ServerMetadata]:
+        try:
+            metadata = discover(self._http, self.issuer)
+        except NoMetadata as missing:
+            reason = f"{missing.hint}; the endpoints must be stored in the resource"
+        except ProviderUnavailable:
+            # The log was told of the exchange.
+            self._told.pop("", None)
+            raise
+        except Rejected as rejected:
+            reason = "; ".join(map(str, rejected.issues))
+        else:
+            self._told.pop("", None)
+            return Fetched(metadata, metadata.headers)
+        self._tell("", reason)
+        raise ProviderUnavailable(hint=reason)
+
+    def _tell(self, subject: str, reason: str) -> None:
+        """Tell the log, unless it was the last that it was told of `subject`."""
+        if self._told.get(subject) != reason:
+            self._told[subject] = reason
+            log.warning("%s", reason)
+
+
+class Directory:
+    """One :class:`Published` for each way of asking, for as long as somebody uses it.
+
+    :param grace: see :class:`Published`.
+    :param clock: seconds since the epoch.
+    """
+
+    def __init__(self, http: Http, *, grace: float, clock: Callable[[], float] = time.time) -> None:
+        self._http = http
+        self._grace = grace
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._published: WeakValueDictionary[tuple[str, frozenset[str]], Published] = WeakValueDictionary()
+
+    def of(self, issuer: str, origins: frozenset[str]) -> Published:
+        """What the provider of `issuer` publishes, to be called at `origins`; see :class:`Published`."""
+        with self._lock:
+            published = self._published.get((issuer, origins))
+            if published is None:
+                published = Published(self._http, issuer, origins=origins, grace=self._grace, clock=self._clock)
+                self._published[issuer, origins] = published
+            return published
