@@ -15,6 +15,7 @@ from flask_sqlalchemy import SQLAlchemy
 from .application import Application
 from .cli import commands
 from .errors import ConfigError, Misconfigured
+from .introspection.remote_keys import KeySourceState
 from .registry.database import tables_for
 from .request_state import globals_class
 from .settings import Settings
@@ -96,12 +97,27 @@ class ForeignToken:
             application: Application = app.extensions[EXTENSION]
             application.check()
 
+    def key_sources(self, app: Flask | None = None) -> list[KeySourceState]:
+        """How things stand in this process with the keys that are fetched from providers, for metrics and pages of
+        one's own: when they came, when they are due, why the latest fetch failed, and each key by its id.
+
+        Nothing is fetched for it, so that a source is empty until the first token asks for its keys.
+
+        :param app: as for :meth:`check`.
+        :return: one for each source, of the introspectors in force only.
+        :raises Unavailable: the registry cannot be read.
+        """
+        app = app or self._only_app()
+        with app.app_context():
+            application: Application = app.extensions[EXTENSION]
+            return application.key_sources()
+
     def _only_app(self) -> Flask:
         if has_app_context():
             return current_app._get_current_object()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
         if len(self._apps) == 1:
             return next(iter(self._apps))
-        raise ConfigError("check() does not know which app is meant; pass it")
+        raise ConfigError("it is not known which app is meant; pass it")
 
     def _database(self, app: Flask) -> tuple[SQLAlchemy, Path | None]:
         """The database, and its file where both are ours."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .admin.operator import Operator
 from .caching import Cache
 from .http import Http
-from .introspection.choosing import UnknownIssuer
+from .introspection.choosing import UnknownForm, UnknownIssuer
+from .introspection.remote_keys import KeySourceState
 from .introspection.token import Credential, Token
 from .registry.catalog import Catalog
 from .registry.database import DatabaseRegistry
@@ -33,9 +36,12 @@ logger = logging.getLogger(__name__)
 
 
 class Runtime:
-    """What an app needs beyond its set-up, put together anew in each process. Making one does no I/O."""
+    """What an app needs beyond its set-up, put together anew in each process. Making one does no I/O.
 
-    def __init__(self, application: Application) -> None:
+    :param clock: seconds since the epoch.
+    """
+
+    def __init__(self, application: Application, clock: Callable[[], float] = time.time) -> None:
         settings = application.settings
         transactions = Transactions(application.engine(None))
         feed = ChangeFeed(transactions, application.tables)
@@ -45,7 +51,7 @@ class Runtime:
         if application.forked:
             self._transactions.leave_parents_connections()
             self._user_transactions.leave_parents_connections()
-        self._tokens: Cache[Token] = Cache(settings.token_cache_size)
+        self._tokens: Cache[Token] = Cache(settings.token_cache_size, clock)
         self.operator = Operator(settings.admin_client_id, settings.admin_client_secret)
         self.http = Http(timeout=settings.http_timeout, allow_http_hosts=settings.allow_http_hosts)
         builder = SnapshotBuilder(
@@ -53,6 +59,8 @@ class Runtime:
             require_audience=settings.require_audience,
             default_audience=settings.resource,
             key_grace=settings.key_grace,
+            cache_size=settings.token_cache_size,
+            clock=clock,
         )
         self.users = Users(
             application.models,
@@ -60,6 +68,7 @@ class Runtime:
             create_user=settings.create_user,
             ttl=settings.user_ttl,
             size=settings.token_cache_size,
+            clock=clock,
             on_created=self._announce,
         )
         file = application.registry_file
@@ -108,6 +117,13 @@ class Runtime:
         user = None if provider is None else self.users.find_or_create(token, provider, credential)
         return Identity(token, user)
 
+    def key_sources(self) -> list[KeySourceState]:
+        """How things stand with the keys that are fetched from providers.
+
+        :raises Unavailable: the registry cannot be read.
+        """
+        return self.registry.current().key_sources
+
     def prepare_tables(self) -> None:
         """Make our tables, where that is ours to do.
 
@@ -136,6 +152,8 @@ class Runtime:
             return snapshot.introspection.introspect(credential)
         except UnknownIssuer as unknown:
             raise UnknownIssuer(hint=self._application.hint_for_unknown_issuer()) from unknown
+        except UnknownForm as unknown:
+            raise UnknownForm(hint=self._application.hint_for_unknown_form()) from unknown
 
     def _forget_user(self, key: str | None) -> None:
         if key is None:

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 
 from flask_foreign_token import ForeignToken
+from flask_foreign_token.runtime import Runtime
 from flask_foreign_token.testing import Issuer
 
 from .apps import Resource, database_of, protected
+from .loading import Clock
 
 MakeApp = Callable[..., Flask]
 
@@ -57,5 +62,24 @@ def make_app(bare_app: MakeApp) -> MakeApp:
         resources: list[Resource] | str | None = None, extension: ForeignToken | None = None, **config: object
     ) -> Flask:
         return protected(bare_app(**config), resources, extension)
+
+    return make
+
+
+@pytest.fixture
+def now() -> Clock:
+    """The time of the apps of `timed_app`."""
+    return Clock(time.time())
+
+
+@pytest.fixture
+def timed_app(make_app: MakeApp, now: Clock) -> MakeApp:
+    """Makes apps as `make_app` does, which go by `now`."""
+
+    def make(*arguments: Any, **config: Any) -> Flask:
+        app = make_app(*arguments, **config)
+        application = app.extensions["foreign_token"]
+        application._runtimes[os.getpid()] = Runtime(application, now)
+        return app
 
     return make

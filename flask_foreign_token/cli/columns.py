@@ -67,15 +67,30 @@ def _attribute(*path: str, default: object = None) -> Callable[[Body], str]:
     return value
 
 
+def _is_opaque(body: Body) -> bool:
+    return body.get("type") == "opaque"
+
+
 def _keys(body: Body) -> str:
+    if _is_opaque(body):
+        return ""
     if keys := at(body, "jwt", "keys"):
         return f"keys ({len(keys)})" if isinstance(keys, list) else "keys"
     if at(body, "jwt", "secret"):
         return "secret"
-    address = text_of(body.get("jwks_uri"))
-    if found := _HOST.match(address):
-        return found[1]
-    return address or ("provider" if body.get("identity_provider") else "")
+    return _host(body.get("jwks_uri")) or ("provider" if body.get("identity_provider") else "issuer")
+
+
+def _asks(body: Body) -> str:
+    if not _is_opaque(body):
+        return ""
+    return _host(at(body, "introspection_endpoint", "url")) or ("provider" if body.get("identity_provider") else "")
+
+
+def _host(address: object) -> str:
+    text = text_of(address)
+    found = _HOST.match(text)
+    return found[1] if found else text
 
 
 def _audience(body: Body) -> str:
@@ -97,10 +112,11 @@ _OWN: Mapping[str, Sequence[Column]] = {
         ("userinfo from", _attribute("userinfo-source", default="userinfo-endpoint")),
         _LAST_UPDATED,
     ),
-    # What it trusts fills the line; its type is the only one, and "get" prints the time.
+    # What it trusts fills the line; of which type it is shows in what follows, and "get" prints the time.
     "TokenIntrospector": (
         ("iss", _attribute("jwt", "iss")),
         ("keys from", _keys),
+        ("asks", _asks),
         ("audience", _audience),
         ("provider", _provider),
     ),

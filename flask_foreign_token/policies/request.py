@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, Protocol, TypeAlias
 
-from ..introspection.token import Token
+from ..introspection.token import Kind, Token
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes of the largest body that policies look into."""
@@ -165,12 +165,20 @@ def _operation(view: RequestView) -> object:
     return _identified(view.request.endpoint)
 
 
+def _token(view: RequestView) -> object:
+    return _claims(view, "opaque")
+
+
 def _client(view: RequestView) -> object:
     return _ABSENT if view.token is None else _identified(view.token.client_id)
 
 
 def _jwt(view: RequestView) -> object:
-    return _ABSENT if view.token is None else view.token.claims
+    return _claims(view, "jwt")
+
+
+def _claims(view: RequestView, kind: Kind) -> object:
+    return view.token.claims if view.token is not None and view.token.kind == kind else _ABSENT
 
 
 def _user(view: RequestView) -> object:
@@ -198,6 +206,7 @@ _BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
         "resource": _body,
         "operation": _operation,
         "jwt": _jwt,
+        "token": _token,
         "user": _user,
         "client": _client,
     }

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from ..errors import Issue, Rejected
 from ..http import Http
+from ..introspection.endpoints import Endpoint
+from ..introspection.introspection_endpoint import IntrospectionEndpoint
 from ..introspection.jwt import JwtIntrospector, JwtRules
 from ..introspection.keys import KeySource
+from ..introspection.opaque import OpaqueIntrospector, OpaqueRules
 from ..introspection.remote_keys import RemoteKeys
 from ..introspection.token import Versioned
 from ..users.provisioning import Provider
+from .endpoints import Endpoints
 from .faults import Faults
+from .inquiry import Inquiry, inquiry_of
 from .parts import IntrospectorPart, Part, ProviderPart
-from .resources import JwtSettings, Key, TokenIntrospector
+from .resources import IdentityProvider, JwtSettings, Key, TokenIntrospector, digest
+from .uniqueness import refuse_second_issuers, refuse_shared_issuers, refuse_shared_prefixes, refuse_shared_systems
 
 _ABSENT = "there is no {name}"
 _DELETED = "still refers to {name}; delete or change that first"
@@ -27,7 +33,7 @@ class RemoteSource(NamedTuple):
     :param rsa_algorithms: see :class:`.RemoteKeys`.
     """
 
-    jwks_uri: str
+    endpoint: Endpoint
     ttl: int
     rsa_algorithms: tuple[str, ...]
 
@@ -39,33 +45,57 @@ class Linked(NamedTuple):
     :param provider: none: its tokens have no user.
     :param in_force: whether it is active, and its provider too. The tokens of a provider that was switched off are
         refused, rather than taken as those of nobody.
-    :param source: where its keys come from; none: they are its own.
+    :param source: where its keys come from; none: they are its own, or it has no need of any.
+    :param issuer: whose tokens it takes; none: nobody says so, and the introspection endpoint's address stands for it.
+    :param inquiry: whom it asks about opaque tokens; none: it takes no such tokens.
+    :param issues: why it is out of service: a secret of it must not be used.
     """
 
     settings: TokenIntrospector
-    introspector: JwtIntrospector
+    introspector: JwtIntrospector | OpaqueIntrospector
     provider: Provider | None
     in_force: bool
     source: RemoteSource | None
+    issuer: str | None
+    inquiry: Inquiry | None = None
+    issues: tuple[Issue, ...] = ()
 
 
 class Linker:
-    """Links introspectors to their providers and to their keys, for one snapshot.
+    """Links introspectors to their providers, to their keys and to those whom they ask, for one snapshot.
 
     :param default_audience: of introspectors that name no audience.
     :param key_grace: seconds for which keys that are due still serve while their provider is down.
+    :param cache_size: opaque tokens of which each introspector remembers what was said.
+    :param clock: seconds since the epoch.
     :param previous: of the snapshot before; what did not change is used again.
     """
 
     def __init__(
-        self, http: Http, *, default_audience: str | None, key_grace: float, previous: Iterable[Linked]
+        self,
+        http: Http,
+        endpoints: Endpoints,
+        *,
+        default_audience: str | None,
+        key_grace: float,
+        cache_size: int,
+        clock: Callable[[], float],
+        previous: Iterable[Linked],
     ) -> None:
         self._http = http
+        self._endpoints = endpoints
         self._default_audiences = frozenset(() if default_audience is None else (default_audience,))
         self._key_grace = key_grace
+        self._cache_size = cache_size
+        self._clock = clock
         self._known = {linked.introspector.introspector: linked for linked in previous}
+        self._before = {linked.settings.id: linked for linked in self._known.values()}
         # Keys outlive a change of anything else, so that an edit while the provider is down does not lose them.
-        self._sources = {linked.source: linked.introspector.keys for linked in self._known.values() if linked.source}
+        self._sources = {
+            linked.source: linked.introspector.keys
+            for linked in self._known.values()
+            if linked.source and isinstance(linked.introspector, JwtIntrospector)
+        }
 
     def link(
         self, parts: Iterable[Part], held: Collection[Key], faults: Faults, deleted: Collection[Key] = ()
@@ -78,60 +108,95 @@ class Linker:
         """
         parts = list(parts)
         providers = {part.settings.id: part for part in parts if isinstance(part, ProviderPart)}
-        _refuse_shared_systems(providers.values(), faults)
+        introspectors = [part for part in parts if isinstance(part, IntrospectorPart)]
+        refuse_shared_systems(providers.values(), faults)
+        issuers = _issuers_of_providers(introspectors, providers.values())
         linked: list[Linked] = []
-        for part in parts:
-            if not isinstance(part, IntrospectorPart):
-                continue
+        for part in introspectors:
             name = part.settings.identity_provider
             if name is None or name in providers:
                 with faults.gathered():
-                    linked.append(self._link(part, providers.get(name or "")))
+                    linked.append(self._link(part, providers.get(name or ""), issuers))
             elif (key := ("IdentityProvider", name)) not in held:
                 reason = _DELETED if key in deleted else _ABSENT
-                faults.add(_name_of(part.settings), "identity_provider.reference", reason.format(name="/".join(key)))
-        _refuse_second_introspectors(linked, faults)
-        _refuse_shared_issuers(linked, faults)
+                faults.add(part.settings.name, "identity_provider.reference", reason.format(name="/".join(key)))
+        refuse_second_issuers(linked, faults)
+        refuse_shared_issuers(linked, faults)
+        refuse_shared_prefixes(linked, faults)
         return tuple(linked)
 
-    def _link(self, part: IntrospectorPart, provider: ProviderPart | None) -> Linked:
-        version = part.version if provider is None else f"{part.version}+{provider.version}"
-        versioned = Versioned(part.settings.id, version)
-        return self._known.get(versioned) or self._linked(versioned, part, provider)
+    def _link(self, part: IntrospectorPart, provider: ProviderPart | None, issuers: Mapping[str, str]) -> Linked:
+        versions = [part.version]
+        issuer = part.settings.jwt.iss
+        if provider is not None:
+            versions.append(provider.version)
+            if issuer is None and (issuer := issuers.get(provider.settings.id)):
+                # Another introspector may have named it.
+                versions.append(digest(issuer))
+        versioned = Versioned(part.settings.id, "+".join(versions))
+        known = self._known.get(versioned)
+        if known is not None:
+            return known
+        try:
+            return self._linked(versioned, part, provider, issuer)
+        except Rejected as rejected:
+            raise rejected.within(part.settings.name) from None
 
-    def _linked(self, versioned: Versioned, part: IntrospectorPart, provider: ProviderPart | None) -> Linked:
+    def _linked(
+        self, versioned: Versioned, part: IntrospectorPart, provider: ProviderPart | None, issuer: str | None
+    ) -> Linked:
         settings = part.settings
-        keys, source = self._keys(part, provider)
-        return Linked(
-            settings=settings,
-            introspector=JwtIntrospector(versioned, self._rules(settings, provider), keys),
-            provider=None if provider is None else provider.provider,
-            in_force=settings.active and (provider is None or provider.settings.active),
-            source=source,
-        )
+        in_force = settings.active and (provider is None or provider.settings.active)
+        users = None if provider is None else provider.provider
+        described = None if provider is None else provider.settings
+        if settings.type == "opaque":
+            inquiry = inquiry_of(settings, described, self._endpoints)
+            opaque = OpaqueIntrospector(
+                versioned,
+                self._opaque_rules(settings, described, issuer, inquiry.endpoint),
+                self._introspection_endpoint(settings, inquiry),
+                size=self._cache_size,
+                clock=self._clock,
+            )
+            return Linked(settings, opaque, users, in_force, None, issuer, inquiry, inquiry.issues)
+        keys, source = self._keys(part, described)
+        jwt = JwtIntrospector(versioned, self._rules(settings, described), keys, self._clock)
+        return Linked(settings, jwt, users, in_force, source, issuer, issues=part.issues)
 
-    def _keys(self, part: IntrospectorPart, provider: ProviderPart | None) -> tuple[KeySource, RemoteSource | None]:
+    def _keys(self, part: IntrospectorPart, provider: IdentityProvider | None) -> tuple[KeySource, RemoteSource | None]:
         if part.keys is not None:
             return part.keys, None
-        source = _source_of(part.settings, provider)
+        settings = part.settings
+        endpoint = self._endpoints.keys(settings, provider)
+        source = RemoteSource(endpoint, settings.cache_ttl, settings.jwt.algorithms or ("RS256",))
         return self._keys_at(source), source
 
     def _keys_at(self, source: RemoteSource) -> KeySource:
         if source not in self._sources:
             self._sources[source] = RemoteKeys(
                 self._http,
-                source.jwks_uri,
+                source.endpoint,
                 ttl=source.ttl,
                 grace=self._key_grace,
                 rsa_algorithms=source.rsa_algorithms,
+                clock=self._clock,
             )
         return self._sources[source]
 
-    def _rules(self, settings: TokenIntrospector, provider: ProviderPart | None) -> JwtRules:
+    def _introspection_endpoint(self, settings: TokenIntrospector, inquiry: Inquiry) -> IntrospectionEndpoint:
+        before = self._before.get(settings.id)
+        if before is not None and before.inquiry == inquiry and isinstance(before.introspector, OpaqueIntrospector):
+            # It knows that it was refused, and leaves the provider alone for a while; an edit changes nothing there.
+            return before.introspector.endpoint
+        return IntrospectionEndpoint(
+            self._http, inquiry.endpoint, inquiry.authentication, resource=inquiry.owner, clock=self._clock
+        )
+
+    def _rules(self, settings: TokenIntrospector, provider: IdentityProvider | None) -> JwtRules:
         jwt = settings.jwt
         audiences, stated_audiences = self._audiences(jwt)
         return JwtRules(
-            issuer=jwt.iss,
+            issuer=jwt.iss or "",
             audiences=audiences,
             stated_audiences=stated_audiences,
             client_ids=frozenset(jwt.client_id),
@@ -139,63 +204,51 @@ class Linker:
             typ=jwt.typ,
             leeway=jwt.leeway,
             cache_ttl=settings.cache_ttl,
-            subject_claim="sub" if provider is None else provider.settings.subject_claim,
+            subject_claim=_subject_claim(provider),
+        )
+
+    def _opaque_rules(
+        self, settings: TokenIntrospector, provider: IdentityProvider | None, issuer: str | None, endpoint: Endpoint
+    ) -> OpaqueRules:
+        jwt = settings.jwt
+        return OpaqueRules(
+            issuer=issuer or endpoint.known or "",
+            named_issuer=issuer,
+            audiences=frozenset(jwt.aud),
+            stated_audiences=frozenset() if jwt.aud else self._stated_audiences(jwt),
+            client_ids=frozenset(jwt.client_id),
+            leeway=jwt.leeway,
+            cache_ttl=settings.cache_ttl,
+            subject_claim=_subject_claim(provider),
         )
 
     def _audiences(self, jwt: JwtSettings) -> tuple[frozenset[str], frozenset[str]]:
-        """What `aud` must name, and what it must name where it is there at all."""
-        default = self._default_audiences
+        """What `aud` of a JWT must name, and what it must name where it is there at all."""
         if jwt.aud or not jwt.client_id:
-            return frozenset(jwt.aud) or default, frozenset()
-        # A client id is for providers without `aud`. Where nobody said who we are, there is nothing to compare it with.
-        return frozenset(), default.union(jwt.client_id) if default else default
+            return frozenset(jwt.aud) or self._default_audiences, frozenset()
+        return frozenset(), self._stated_audiences(jwt)
+
+    def _stated_audiences(self, jwt: JwtSettings) -> frozenset[str]:
+        """What `aud` must name where it is there, and none is asked for.
+
+        A client id is for providers without `aud`. Where nobody said who we are, there is nothing to compare it with.
+        """
+        default = self._default_audiences
+        return default.union(jwt.client_id) if default else default
 
 
-def _source_of(settings: TokenIntrospector, provider: ProviderPart | None) -> RemoteSource:
-    jwks_uri = settings.jwks_uri or (provider and provider.settings.jwks_uri)
-    if not jwks_uri:
-        reason = (
-            "there are no keys; give jwks_uri, jwt.secret or jwt.keys here, or jwks_uri at the linked provider "
-            "(`flask foreign-token provider add` finds it out)"
-        )
-        raise Rejected([Issue(_name_of(settings), "jwks_uri", reason)])
-    return RemoteSource(jwks_uri, settings.cache_ttl, settings.jwt.algorithms or ("RS256",))
+def _issuers_of_providers(
+    introspectors: Iterable[IntrospectorPart], providers: Iterable[ProviderPart]
+) -> dict[str, str]:
+    """Whose tokens lead to the users of each provider, by its id: what an introspector of it names, active or not,
+    else its own `issuer`.
+    """
+    issuers = {part.settings.id: part.settings.issuer for part in providers}
+    for part in introspectors:
+        if part.settings.identity_provider is not None and part.settings.jwt.iss is not None:
+            issuers[part.settings.identity_provider] = part.settings.jwt.iss
+    return {id_: issuer for id_, issuer in issuers.items() if issuer is not None}
 
 
-def _refuse_shared_systems(providers: Iterable[ProviderPart], faults: Faults) -> None:
-    """Two providers with one system could each make the other's users."""
-    first: dict[str, str] = {}
-    for part in providers:
-        id_, system = part.settings.id, part.settings.system
-        if first.setdefault(system, id_) != id_:
-            reason = (
-                f"IdentityProvider/{first[system]} has the same; the users of each provider need a system of their own"
-            )
-            faults.add(f"IdentityProvider/{id_}", "system", reason)
-
-
-def _refuse_second_introspectors(linked: Iterable[Linked], faults: Faults) -> None:
-    """Two issuers behind one provider could each name the other's users."""
-    first: dict[str, str] = {}
-    for link in linked:
-        id_, provider = link.settings.id, link.settings.identity_provider
-        if provider is not None and first.setdefault(provider, id_) != id_:
-            reason = (
-                f"TokenIntrospector/{first[provider]} is linked to IdentityProvider/{provider} already; "
-                "the users of each issuer need a provider of their own"
-            )
-            faults.add(_name_of(link.settings), "identity_provider.reference", reason)
-
-
-def _refuse_shared_issuers(linked: Iterable[Linked], faults: Faults) -> None:
-    """A token goes to one introspector."""
-    first: dict[str, str] = {}
-    for link in linked:
-        id_, issuer = link.settings.id, link.settings.jwt.iss
-        if link.in_force and first.setdefault(issuer, id_) != id_:
-            reason = f"TokenIntrospector/{first[issuer]} has the same; set active to false for one of the two"
-            faults.add(_name_of(link.settings), "jwt.iss", reason)
-
-
-def _name_of(settings: TokenIntrospector) -> str:
-    return f"TokenIntrospector/{settings.id}"
+def _subject_claim(provider: IdentityProvider | None) -> str:
+    return "sub" if provider is None else provider.subject_claim

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, cast
 
 from ..errors import Issue, RegistryUnavailable, Rejected
@@ -14,17 +14,9 @@ from ..printable import shown
 from ..users.mapping import check_to_scim
 from ..users.provisioning import Provider
 from ..users.userinfo import TokenClaims, UserinfoEndpoint, UserinfoSource
+from .endpoints import ENDPOINTS, Endpoints
 from .faults import Faults
 from .resources import AccessPolicy, IdentityProvider, JwtSettings, Resource, TokenIntrospector, load
-
-_ENDPOINTS = (
-    "authorize_endpoint",
-    "token_endpoint",
-    "userinfo_endpoint",
-    "introspection_endpoint",
-    "jwks_uri",
-    "revocation_endpoint",
-)
 
 
 class ProviderPart(NamedTuple):
@@ -52,7 +44,10 @@ class NoKeys:
 
 
 class IntrospectorPart(NamedTuple):
-    """An introspector, and the keys that it brings itself, if it does."""
+    """An introspector, and the keys that it brings itself, if it does.
+
+    :param keys: none: they are fetched, or it has no need of any.
+    """
 
     version: str
     settings: TokenIntrospector
@@ -79,12 +74,23 @@ Part = ProviderPart | IntrospectorPart | PolicyPart
 class PartMaker:
     """Checks and compiles resources one by one.
 
-    :param require_audience: whether an introspector that takes tokens meant for anybody is refused.
+    :param require_audience: whether an introspector that takes JWTs meant for anybody is refused.
     :param default_audience: of introspectors that name neither audience nor client.
+    :param clock: seconds since the epoch.
     """
 
-    def __init__(self, http: Http, *, require_audience: bool, default_audience: str | None) -> None:
+    def __init__(
+        self,
+        http: Http,
+        endpoints: Endpoints,
+        *,
+        require_audience: bool,
+        default_audience: str | None,
+        clock: Callable[[], float],
+    ) -> None:
         self._http = http
+        self._clock = clock
+        self._endpoints = endpoints
         self._needs_audience = require_audience and default_audience is None
 
     def make(self, resource: Resource) -> Part:
@@ -94,18 +100,21 @@ class PartMaker:
             if isinstance(settings, IdentityProvider):
                 return ProviderPart(resource.version, settings, self._provider(settings, resource.version))
             if isinstance(settings, TokenIntrospector):
-                return IntrospectorPart(resource.version, settings, self._keys(settings, resource.name))
+                return IntrospectorPart(resource.version, settings, self._keys(settings))
             return PolicyPart(resource.version, settings, compile_policy(resource.id, resource.version, resource.body))
         except Rejected as rejected:
             raise rejected.within(resource.name) from None
 
     def _provider(self, settings: IdentityProvider, version: str) -> Provider:
         faults = Faults()
-        for name in _ENDPOINTS:
+        for name in ENDPOINTS:
             with faults.gathered():
                 self._check_address(name, getattr(settings, name))
         for key, reason in check_to_scim(settings.to_scim):
             faults.add("", f"toScim.{shown(key)}", reason)
+        userinfo: UserinfoSource = TokenClaims()
+        with faults.gathered():
+            userinfo = self._userinfo(settings)
         faults.raise_any()
         return Provider(
             id=settings.id,
@@ -113,23 +122,28 @@ class PartMaker:
             system=settings.system,
             to_scim=cast("Mapping[str, Sequence[str]]", settings.to_scim),
             create_user=settings.create_user,
-            userinfo=self._userinfo(settings),
+            userinfo=userinfo,
         )
 
     def _userinfo(self, settings: IdentityProvider) -> UserinfoSource:
-        if settings.userinfo_source == "id-token" or settings.userinfo_endpoint is None:
+        if settings.userinfo_source == "id-token":
             return TokenClaims()
-        return UserinfoEndpoint(self._http, settings.userinfo_endpoint, settings.userinfo_header)
+        endpoint = self._endpoints.userinfo(settings)
+        return UserinfoEndpoint(self._http, endpoint, settings.userinfo_header, clock=self._clock)
 
-    def _keys(self, settings: TokenIntrospector, name: str) -> KeySource | None:
+    def _keys(self, settings: TokenIntrospector) -> KeySource | None:
         faults = Faults()
         keys: KeySource | None = None
-        with faults.gathered():
-            self._check_audience(settings.jwt)
+        endpoint = settings.introspection_endpoint
+        if settings.type == "jwt":
+            with faults.gathered():
+                self._check_audience(settings.jwt)
         with faults.gathered():
             self._check_address("jwks_uri", settings.jwks_uri)
         with faults.gathered():
-            keys = _static_keys(settings.jwt, name)
+            self._check_address("introspection_endpoint.url", None if endpoint is None else endpoint.url)
+        with faults.gathered():
+            keys = _static_keys(settings.jwt, settings.name)
         faults.raise_any()
         return keys
 

@@ -64,8 +64,9 @@ class IdentityProvider:
     """Who issues tokens, and what becomes of their subjects.
 
     :param system: the identifier system of its users, 1 to 255 characters.
-    :param issuer: a text; never called.
-    :param userinfo_source: ``"userinfo-endpoint"``, which then is there, or ``"id-token"``: the token's own claims.
+    :param issuer: a text; called only to discover an endpoint that is needed and not there.
+    :param userinfo_source: ``"userinfo-endpoint"``, which then is there, or an `issuer`; or ``"id-token"``: the token's
+        own claims.
     :param userinfo_header: the word before the token when userinfo is asked for.
     :param to_scim: userinfo key → path in the user.
     :param subject_claim: the claim that names the user.
@@ -94,9 +95,10 @@ class IdentityProvider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JwtSettings:
-    """What a JWT introspector asks of a token.
+    """What an introspector asks of a token. An opaque one has `iss`, `aud`, `client_id` and `leeway` at most.
 
-    :param iss: the token's issuer, character by character; never called.
+    :param iss: the token's issuer, character by character; none: it is an opaque token, of an issuer that has no name.
+        Called only to discover keys that are not there.
     :param secret: of HMAC signatures. At most one of `secret`, `keys` and the introspector's `jwks_uri` is there.
     :param keys: as they are written, `kty`, `alg`, `format` and `pub` or `k`.
     :param aud: any of which the token must name; empty: see `client_id`.
@@ -106,8 +108,8 @@ class JwtSettings:
     :param leeway: seconds by which clocks may differ, 0 to 300.
     """
 
-    iss: str
-    leeway: int
+    iss: str | None = None
+    leeway: int = 30
     secret: str | None = field(default=None, repr=False)
     keys: tuple[Mapping[str, str], ...] = field(default=(), repr=False)
     aud: tuple[str, ...] = ()
@@ -117,21 +119,45 @@ class JwtSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IntrospectionEndpointSettings:
+    """Who is asked about opaque tokens, and how this application shows who it is: by `authorization`, or as a client.
+
+    :param authorization: the header as it is sent; none: `client_id` and `client_secret` are there.
+    :param auth_method: ``"client_secret_basic"`` or ``"client_secret_post"``.
+    """
+
+    url: str
+    authorization: str | None = field(default=None, repr=False)
+    client_id: str | None = None
+    client_secret: str | None = field(default=None, repr=False)
+    auth_method: str = "client_secret_basic"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenIntrospector:
     """How tokens of one issuer are checked.
 
-    :param type: ``"jwt"``.
-    :param cache_ttl: age of a key set, in seconds, 1 to 86 400.
+    :param type: ``"jwt"``, where `jwt` names the issuer, or ``"opaque"``.
+    :param cache_ttl: age of a key set, and of what was found out about a token, in seconds, 1 to 86 400.
     :param identity_provider: id of the linked provider; none: its tokens have no user.
+    :param token_prefix: what opaque tokens begin with.
+    :param introspection_endpoint: who is asked about them; none: the linked provider.
     """
 
     id: str
     active: bool
     type: str
     cache_ttl: int
-    jwt: JwtSettings
+    jwt: JwtSettings = JwtSettings()
     identity_provider: str | None = None
     jwks_uri: str | None = None
+    token_prefix: str | None = None
+    introspection_endpoint: IntrospectionEndpointSettings | None = None
+
+    @property
+    def name(self) -> str:
+        """As an :class:`~.errors.Issue` and a reference name it."""
+        return f"TokenIntrospector/{self.id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,11 +266,17 @@ def _provider(id_: str, data: dict[str, Any]) -> IdentityProvider:
 
 def _introspector(id_: str, data: dict[str, Any]) -> TokenIntrospector:
     jwt: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in data.pop("jwt").items()
+        name: tuple(value) if isinstance(value, list) else value for name, value in data.pop("jwt", {}).items()
     }
+    asked = data.pop("introspection_endpoint", None)
     reference = data.pop("identity_provider", None)
-    provider = None if reference is None else target(reference)[1]
-    return TokenIntrospector(id=id_, jwt=JwtSettings(**jwt), identity_provider=provider, **data)
+    return TokenIntrospector(
+        id=id_,
+        jwt=JwtSettings(**jwt),
+        introspection_endpoint=asked and IntrospectionEndpointSettings(**asked),
+        identity_provider=None if reference is None else target(reference)[1],
+        **data,
+    )
 
 
 def _policy(id_: str, data: dict[str, Any]) -> AccessPolicy:

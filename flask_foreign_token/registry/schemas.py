@@ -5,7 +5,7 @@ A schema knows one resource and nothing else: whether a reference leads anywhere
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from marshmallow import Schema, ValidationError, fields, validate, validates, validates_schema
@@ -34,9 +34,17 @@ ID = r"(?!\.\.?\Z)[A-Za-z0-9\-._]{1,64}\Z"
 NO_ID = "must be 1 to 64 of the characters A-Z a-z 0-9 - . _, and neither . nor .."
 """What is said of a text that is none."""
 
+SECRET_ADDRESSES = ("issuer", "token_endpoint", "introspection_endpoint", "revocation_endpoint")
+"""The addresses of an IdentityProvider at which the secret of its client may be sent somewhere."""
+
 _ALGORITHMS = sorted(frozenset[str]().union(*map(spellings, ALGORITHMS)))
 _SCOPE = validate.Regexp(r"[\x21\x23-\x5b\x5d-\x7e]+\Z", error="must be one scope (RFC 6749, section 3.3)")
 _AUTH_SCHEME = validate.Regexp(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z", error="must be one word, as an auth-scheme is")
+_B64TOKEN = validate.Regexp(
+    r"[A-Za-z0-9\-._~+/]+=*\Z", error="must be of the characters of a bearer token (RFC 6750, section 2.1)"
+)
+_JWT_ONLY = ("jwks_uri", "jwt.secret", "jwt.keys", "jwt.algorithms", "jwt.typ")
+_OPAQUE_ONLY = ("token_prefix", "introspection_endpoint")
 
 
 def target(reference: Mapping[str, str]) -> tuple[str, str]:
@@ -75,16 +83,16 @@ class ResourceSchema(StrictSchema):
 class ClientSchema(StrictSchema):
     id = Line(metadata=meaning("the client's id at the provider"))
     secret = Secret(
-        bound_to=(
-            "issuer",
-            "token_endpoint",
-            "introspection_endpoint",
-            "revocation_endpoint",
-            "client.id",
-        ),
+        bound_to=(*SECRET_ADDRESSES, "client.id"),
         metadata=meaning("the client's secret"),
     )
-    auth_method = Line(data_key="auth-method", metadata=meaning("how the client authenticates there"))
+    auth_method = Line(
+        data_key="auth-method",
+        metadata=meaning(
+            "how the client authenticates where opaque tokens are asked about: `client_secret_post` in the form, "
+            "anything else by Basic"
+        ),
+    )
     redirect_uri = Line(metadata=meaning("where the provider sends people back to"))
 
 
@@ -95,16 +103,23 @@ class IdentityProviderSchema(ResourceSchema):
     system = Line(
         255, required=True, metadata=meaning("the identifier system of its users; no two providers have the same")
     )
-    issuer = Line(metadata=meaning("its issuer identifier"))
+    issuer = Line(
+        metadata=meaning(
+            "its issuer identifier; what it publishes there gives the endpoints that are needed and not given"
+        )
+    )
     authorize_endpoint = Line(metadata=meaning("where people sign in"))
     token_endpoint = Line(metadata=meaning("where clients get tokens"))
     userinfo_endpoint = Line(
         metadata=meaning(
-            "asked with the token when its user is first seen; needed unless `userinfo-source` is `id-token`"
+            "asked with the token when its user is first seen, unless `userinfo-source` is `id-token`; "
+            "without it, the one that is published at `issuer`"
         )
     )
-    introspection_endpoint = Line(metadata=meaning("where opaque tokens are asked about"))
-    jwks_uri = Line(metadata=meaning("its key set"))
+    introspection_endpoint = Line(
+        metadata=meaning("where opaque tokens are asked about; without it, the one that is published at `issuer`")
+    )
+    jwks_uri = Line(metadata=meaning("its key set; without it, the one that is published at `issuer`"))
     revocation_endpoint = Line(metadata=meaning("where tokens are given back"))
     scopes = Items(Line(validate=_SCOPE), metadata=meaning("the scopes that its clients ask for"))
     client = Group(ClientSchema, metadata=meaning("the client that this app is at the provider"))
@@ -136,9 +151,13 @@ class IdentityProviderSchema(ResourceSchema):
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def check_userinfo(self, data: Mapping[str, object], original: Mapping[str, object], **_: Any) -> None:
-        if data.get("userinfo_source") == "userinfo-endpoint" and "userinfo_endpoint" not in original:
-            reason = "is required for userinfo-source userinfo-endpoint; `flask foreign-token provider add` finds it"
-            raise ValidationError(reason, "userinfo_endpoint")
+        if data.get("userinfo_source") != "userinfo-endpoint" or {"userinfo_endpoint", "issuer"} & set(original):
+            return
+        reason = (
+            "is required for userinfo-source userinfo-endpoint, or issuer, where it is published; "
+            "`flask foreign-token provider add` finds it"
+        )
+        raise ValidationError(reason, "userinfo_endpoint")
 
 
 class KeySchema(StrictSchema):
@@ -152,7 +171,12 @@ class KeySchema(StrictSchema):
 
 
 class JwtSchema(StrictSchema):
-    iss = Line(required=True, metadata=meaning("the issuer that tokens must name; compared, not called"))
+    iss = Line(
+        metadata=meaning(
+            "the issuer that tokens must name; needed with `type: jwt`. It is compared, and called only for keys that "
+            "are given neither here nor at the provider"
+        )
+    )
     secret = Secret(metadata=meaning("the secret shared with the issuer, for HS256 and its kin"))
     keys = Several(Group(KeySchema), longest=100, metadata=meaning("the issuer's keys"))
     aud = OneOrSeveral(Line(), metadata=meaning("the audience: one of these must be in the token's `aud`"))
@@ -170,19 +194,67 @@ class JwtSchema(StrictSchema):
     leeway = Seconds(0, 300, load_default=30, metadata=meaning("how far the issuer's clock may be off"))
 
 
-class TokenIntrospectorSchema(ResourceSchema):
-    later: ClassVar[frozenset[str]] = frozenset({"token_prefix", "introspection_endpoint"})
+class IntrospectionEndpointSchema(StrictSchema):
+    url = Line(required=True, metadata=meaning("where tokens are asked about (RFC 7662)"))
+    authorization = Secret(
+        bound_to=("introspection_endpoint.url",),
+        metadata=meaning("the header `Authorization` that it wants, as it is sent; instead of `client_id`"),
+    )
+    client_id = Line(metadata=meaning("the id of the client that this app is there"))
+    client_secret = Secret(
+        bound_to=("introspection_endpoint.url", "introspection_endpoint.client_id"),
+        metadata=meaning("that client's secret"),
+    )
+    auth_method = Line(
+        validate=choice("client_secret_basic", "client_secret_post"),
+        metadata=meaning("how that client authenticates; `client_secret_basic` without it"),
+    )
 
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def check_authentication(self, data: Mapping[str, object], original: Mapping[str, object], **_: Any) -> None:
+        if not isinstance(original, Mapping):
+            return
+        of_client = {"client_id", "client_secret", "auth_method"} & set(original)
+        if bool(of_client) == ("authorization" in original):
+            raise ValidationError("must have either authorization, or client_id and client_secret")
+        if of_client:
+            lacking = [name for name in ("client_id", "client_secret") if name not in original]
+            _refuse((name, "is required without authorization") for name in lacking)
+
+
+class TokenIntrospectorSchema(ResourceSchema):
     type = Line(
-        required=True, validate=choice("jwt", later=("opaque", "aspxauth")), metadata=meaning("what its tokens are")
+        required=True, validate=choice("jwt", "opaque", later=("aspxauth",)), metadata=meaning("what its tokens are")
     )
     identity_provider = Group(
         ReferenceSchema, metadata=meaning("whose users the tokens speak of; without it they have none")
     )
-    cache_ttl = Seconds(1, 86_400, load_default=300, metadata=meaning("how old the key set may be"))
+    cache_ttl = Seconds(
+        1,
+        86_400,
+        load_default=300,
+        metadata=meaning("how old the key set may be, and what was found out about a token"),
+    )
     jwks_uri = Line(metadata=meaning("where the key set is fetched"))
     jwt = Group(
-        JwtSchema, metadata=meaning("which tokens it takes, and how they are verified; needed with `type: jwt`")
+        JwtSchema,
+        metadata=meaning(
+            "which tokens it takes, and how they are verified; needed with `type: jwt`. With `type: opaque` the answer "
+            "to a token is held to `iss`, `aud`, `client_id` and `leeway`, and the rest must not be there"
+        ),
+    )
+    token_prefix = Line(
+        255,
+        validate=_B64TOKEN,
+        metadata=meaning(
+            "what its tokens begin with, for `type: opaque`; needed where there is more than one of that type"
+        ),
+    )
+    introspection_endpoint = Group(
+        IntrospectionEndpointSchema,
+        metadata=meaning(
+            "who is asked about its tokens, for `type: opaque`; without it the provider is, with its `client`"
+        ),
     )
 
     @validates("identity_provider")
@@ -193,13 +265,49 @@ class TokenIntrospectorSchema(ResourceSchema):
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def check_keys(self, data: Mapping[str, object], original: Mapping[str, object], **_: Any) -> None:
-        if data.get("type") == "jwt" and "jwt" not in original:
-            raise ValidationError("is required, since type is jwt", "jwt")
-        jwt = original.get("jwt")
-        given = [f"jwt.{name}" for name in ("secret", "keys") if isinstance(jwt, Mapping) and name in jwt]
-        given += ["jwks_uri"] if "jwks_uri" in original else []
+        sources = ("jwt.secret", "jwt.keys", "jwks_uri")
+        given = [path for path in sources if data.get("type") != "opaque" and _is_given(original, path)]
         if len(given) > 1:
             raise ValidationError(f"at most one of jwt.secret, jwt.keys and jwks_uri, not {' and '.join(given)}")
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def check_type(self, data: Mapping[str, object], original: Mapping[str, object], **_: Any) -> None:
+        if data.get("type") == "jwt":
+            _refuse(_faults_of_jwt(original))
+        if data.get("type") == "opaque":
+            reason = "is for type jwt; of an opaque token introspection_endpoint says whether it is good"
+            _refuse((path, reason) for path in _JWT_ONLY if _is_given(original, path))
+
+
+def _faults_of_jwt(original: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    for path in _OPAQUE_ONLY:
+        if path in original:
+            yield path, "is for type opaque; a JWT says itself what it is"
+    if "jwt" not in original:
+        yield "jwt", "is required, since type is jwt"
+    elif isinstance(original["jwt"], Mapping) and "iss" not in original["jwt"]:
+        yield "jwt.iss", "is required, since type is jwt"
+
+
+def _is_given(value: object, path: str) -> bool:
+    for name in path.split("."):
+        if not isinstance(value, Mapping) or name not in value:
+            return False
+        value = value[name]
+    return True
+
+
+def _refuse(faults: Iterable[tuple[str, str]]) -> None:
+    """:raises ValidationError: there is one; names each with its path."""
+    messages: dict[str, Any] = {}
+    for path, reason in faults:
+        *groups, name = path.split(".")
+        place = messages
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[name] = [reason]
+    if messages:
+        raise ValidationError(messages)
 
 
 class AccessPolicySchema(ResourceSchema):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from ..errors import Issue
 from ..http import Http
-from ..introspection.choosing import ByIssuer
-from ..introspection.remote_keys import RemoteKeys
+from ..introspection.choosing import Introspectors
+from ..introspection.jwt import JwtIntrospector
+from ..introspection.opaque import OpaqueIntrospector
+from ..introspection.published import Directory
+from ..introspection.remote_keys import KeySourceState, RemoteKeys
 from ..introspection.token import Versioned
 from ..policies.engine import Policies
 from ..users.provisioning import Provider
+from .endpoints import Endpoints
 from .faults import Faults
 from .linking import Linked, Linker
 from .parts import IntrospectorPart, Part, PartMaker, PolicyPart
@@ -37,7 +42,7 @@ class RegistrySnapshot:
 
     version: str
     resources: Mapping[Key, Resource] = field(repr=False)
-    introspection: ByIssuer = field(repr=False)
+    introspection: Introspectors = field(repr=False)
     policies: Policies = field(repr=False)
     providers: Mapping[Versioned, Provider | None] = field(repr=False)
     out_of_service: tuple[Issue, ...]
@@ -46,8 +51,14 @@ class RegistrySnapshot:
 
     @property
     def issuers(self) -> list[str]:
-        """Whose tokens are accepted, sorted."""
-        return sorted(link.settings.jwt.iss for link in self.linked if link.in_force)
+        """Whose tokens are accepted, as far as somebody says so; each once, sorted."""
+        return sorted({link.issuer for link in self.linked if link.in_force and link.issuer is not None})
+
+    @property
+    def key_sources(self) -> list[KeySourceState]:
+        """How things stand with the keys that are fetched for introspectors in force, each source once."""
+        found = dict.fromkeys(filter(None, (_fetched_keys(link) for link in self.linked if link.in_force)))
+        return [keys.state for keys in found]
 
     def vouches(self, introspector: Versioned) -> bool:
         """Whether that introspector is in force, in that very version."""
@@ -58,27 +69,47 @@ class RegistrySnapshot:
         return self.providers.get(introspector)
 
     def issuer_of(self, system: str) -> str | None:
-        """Whose tokens lead to identifiers of `system`; none: nobody's."""
+        """Whose tokens lead to identifiers of `system`, as the tokens have it; none: nobody's."""
         for link in self.linked:
             if link.in_force and link.provider is not None and link.provider.system == system:
-                return link.settings.jwt.iss
+                return link.introspector.issuer
         return None
 
 
 class SnapshotBuilder:
     """Builds snapshots from resources and nothing else. It does no I/O.
 
-    :param http: checks addresses; keys and userinfo are fetched through it once they are needed.
-    :param require_audience: whether an introspector that takes tokens meant for anybody is refused.
+    :param http: checks addresses; what providers say is fetched through it once it is needed.
+    :param require_audience: whether an introspector that takes JWTs meant for anybody is refused.
     :param default_audience: of introspectors that name no audience.
-    :param key_grace: seconds for which keys that are due still serve while their provider is down.
+    :param key_grace: seconds for which what is fetched, and due, still serves while its provider is down.
+    :param cache_size: see :class:`.Linker`.
+    :param clock: seconds since the epoch.
     """
 
-    def __init__(self, http: Http, *, require_audience: bool, default_audience: str | None, key_grace: float) -> None:
+    def __init__(
+        self,
+        http: Http,
+        *,
+        require_audience: bool,
+        default_audience: str | None,
+        key_grace: float,
+        cache_size: int = 10_000,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._http = http
         self._default_audience = default_audience
         self._key_grace = key_grace
-        self._maker = PartMaker(http, require_audience=require_audience, default_audience=default_audience)
+        self._cache_size = cache_size
+        self._clock = clock
+        self._endpoints = Endpoints(http, Directory(http, grace=key_grace, clock=clock))
+        self._maker = PartMaker(
+            http,
+            self._endpoints,
+            require_audience=require_audience,
+            default_audience=default_audience,
+            clock=clock,
+        )
 
     def build(
         self, resources: Iterable[Resource], version: str, previous: RegistrySnapshot | None = None
@@ -101,12 +132,12 @@ class SnapshotBuilder:
         snapshot = RegistrySnapshot(
             version=version,
             resources=MappingProxyType(held),
-            introspection=ByIssuer({link.settings.jwt.iss: link.introspector for link in in_force}),
+            introspection=_introspectors(in_force),
             policies=Policies(
                 part.policy for part in parts.values() if isinstance(part, PolicyPart) and part.settings.active
             ),
             providers=MappingProxyType({link.introspector.introspector: link.provider for link in in_force}),
-            out_of_service=_out_of_service(parts),
+            out_of_service=_out_of_service(parts, linked),
             parts=MappingProxyType(parts),
             linked=linked,
         )
@@ -126,14 +157,17 @@ class SnapshotBuilder:
         faults = Faults()
         held = _by_key(resources, faults)
         parts = self._parts(held, None, faults)
-        self._linker(None).link(parts.values(), {*held, *unreadable}, faults, deleted)
-        return (*faults.issues, *_out_of_service(parts))
+        linked = self._linker(None).link(parts.values(), {*held, *unreadable}, faults, deleted)
+        return (*faults.issues, *_out_of_service(parts, linked))
 
     def _linker(self, previous: RegistrySnapshot | None) -> Linker:
         return Linker(
             self._http,
+            self._endpoints,
             default_audience=self._default_audience,
             key_grace=self._key_grace,
+            cache_size=self._cache_size,
+            clock=self._clock,
             previous=previous.linked if previous is not None else (),
         )
 
@@ -152,8 +186,21 @@ class SnapshotBuilder:
         return parts
 
 
-def _out_of_service(parts: Mapping[Key, Part]) -> tuple[Issue, ...]:
-    return tuple(issue for part in parts.values() if isinstance(part, IntrospectorPart) for issue in part.issues)
+def _introspectors(in_force: Iterable[Linked]) -> Introspectors:
+    by_issuer: dict[str, JwtIntrospector | OpaqueIntrospector] = {}
+    by_prefix: dict[str, OpaqueIntrospector] = {}
+    for link in in_force:
+        if link.settings.jwt.iss is not None:
+            by_issuer[link.settings.jwt.iss] = link.introspector
+        if isinstance(link.introspector, OpaqueIntrospector):
+            by_prefix[link.settings.token_prefix or ""] = link.introspector
+    return Introspectors(by_issuer, by_prefix)
+
+
+def _out_of_service(parts: Mapping[Key, Part], linked: Iterable[Linked]) -> tuple[Issue, ...]:
+    # Where linking was refused, there is only the part to say it.
+    found = [issue for part in parts.values() if isinstance(part, IntrospectorPart) for issue in part.issues]
+    return tuple(dict.fromkeys([*found, *(issue for link in linked for issue in link.issues)]))
 
 
 def _retire_sources(previous: RegistrySnapshot, current: RegistrySnapshot) -> None:
@@ -164,8 +211,14 @@ def _retire_sources(previous: RegistrySnapshot, current: RegistrySnapshot) -> No
     """
     kept = {link.source for link in current.linked}
     for link in previous.linked:
-        if link.source not in kept and isinstance(link.introspector.keys, RemoteKeys):
-            link.introspector.keys.retire()
+        keys = _fetched_keys(link)
+        if keys is not None and link.source not in kept:
+            keys.retire()
+
+
+def _fetched_keys(link: Linked) -> RemoteKeys | None:
+    keys = link.introspector.keys if isinstance(link.introspector, JwtIntrospector) else None
+    return keys if isinstance(keys, RemoteKeys) else None
 
 
 def _by_key(resources: Iterable[Resource], faults: Faults) -> dict[Key, Resource]:

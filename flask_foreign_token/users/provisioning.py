@@ -79,6 +79,7 @@ class _LookUp:
     """
 
     key: _Key
+    subject: str
     token: Token
     provider: Provider
     credential: Credential
@@ -120,7 +121,8 @@ class Users:
         self._era = object()
 
     def find_or_create(self, token: Token, provider: Provider, credential: Credential) -> UserSnapshot | None:
-        """The user whom (`provider.system`, `token.subject`) names; none if there is none and none is to be made.
+        """The user whom (`provider.system`, `token.subject`) names; none if there is none and none is to be made, or if
+        the token speaks of nobody.
 
         :param credential: what `token` was verified from; userinfo may be asked with it.
         :raises InvalidToken: the user is inactive, the identifier is another issuer's, the subject cannot be one,
@@ -130,12 +132,15 @@ class Users:
         :raises DatabaseUnavailable: the database cannot be read or written.
         :raises Misconfigured: the app's model refuses a row that has nothing but its key.
         """
-        key = _Key(provider.id, provider.version, identifier_id(provider.system, token.subject))
+        subject = token.subject
+        if subject is None:
+            return None
+        key = _Key(provider.id, provider.version, identifier_id(provider.system, subject))
         known = self._known.get(key)
         if known is None:
             if self._unknown.get(key):
                 return None
-            known = self._look_up(_LookUp(key, token, provider, credential))
+            known = self._look_up(_LookUp(key, subject, token, provider, credential))
         if known is None:
             return None
         if known.issuer != token.issuer:
@@ -223,7 +228,7 @@ class Users:
         now = self._clock()
         identifier = Identifier(
             system=provider.system,
-            value=token.subject,
+            value=look_up.subject,
             issuer=token.issuer,
             data=dict(userinfo),
             attributes=attributes,

@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 from ..caching import Rest
 from ..errors import REST, InsufficientScope, InvalidToken, ProviderUnavailable, Refusal
 from ..http import Answer, Http
+from ..introspection.endpoints import Endpoint
 from ..introspection.frozen import thaw
+from ..introspection.remote_document import Resting
 from ..introspection.token import Credential, Token
 
 REFUSED = 1000
@@ -50,13 +52,16 @@ class UserinfoEndpoint:
     the one token does not count as down, lest that token keep everybody else out; for as long, only that token is not
     tried again.
 
+    :param endpoint: where it is.
     :param prefix: the word before the token in ``Authorization``.
     :param clock: seconds since the epoch.
     """
 
-    def __init__(self, http: Http, url: str, prefix: str = "Bearer", *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, http: Http, endpoint: Endpoint, prefix: str = "Bearer", *, clock: Callable[[], float] = time.time
+    ) -> None:
         self._http = http
-        self._url = url
+        self._endpoint = endpoint
         self._prefix = prefix
         self._clock = clock
         self._rests_until = 0.0
@@ -76,32 +81,36 @@ class UserinfoEndpoint:
     def _claims(self, credential: Credential) -> Mapping[str, object]:
         asked_with = sha256(credential.token.encode()).digest()
         self._refused.raise_if_resting(asked_with)
-        answer = self._ask(credential)
+        url, answer = self._ask(credential)
         if isinstance(answer.json, dict):
             return answer.json
-        refusal = self._refusal(answer)
+        refusal = self._refusal(urlsplit(url).hostname, answer)
         self._refused.note(asked_with, refusal)
         raise refusal
 
-    def _ask(self, credential: Credential) -> Answer:
+    def _ask(self, credential: Credential) -> tuple[str, Answer]:
         if self._clock() < self._rests_until:
             raise ProviderUnavailable
         try:
-            return self._http.get(self._url, headers={"Authorization": f"{self._prefix} {credential.token}"})
+            url = self._endpoint.locate()
+            return url, self._http.get(url, headers={"Authorization": f"{self._prefix} {credential.token}"})
+        except Resting as down:
+            self._rest(down.at)
+            raise
         except ProviderUnavailable:
-            self._rest()
+            self._rest(self._clock())
             raise
 
-    def _refusal(self, answer: Answer) -> Refusal:
+    def _refusal(self, host: str | None, answer: Answer) -> Refusal:
         if answer.status == HTTPStatus.UNAUTHORIZED:
             return InvalidToken("the provider does not take the token")
         if answer.status == HTTPStatus.FORBIDDEN:
             return InsufficientScope("openid")
         if answer.status < HTTPStatus.BAD_REQUEST or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            self._rest()
+            self._rest(self._clock())
         reason = f"userinfo: no object, status {answer.status}"
-        log.warning("%s: %s", urlsplit(self._url).hostname, reason)
+        log.warning("%s: %s", host, reason)
         return ProviderUnavailable(hint=reason)
 
-    def _rest(self) -> None:
-        self._rests_until = self._clock() + REST
+    def _rest(self, since: float) -> None:
+        self._rests_until = since + REST

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -80,6 +81,26 @@ def test_a_token_without_a_client_gives_no_client(app: Flask) -> None:
     assert view["jwt"] is view.token.claims
     with pytest.raises(KeyError):
         view["client"]
+
+
+def test_what_an_introspection_endpoint_said_is_the_token_and_no_jwt(app: Flask) -> None:
+    opaque = replace(token({"active": True, "client_id": "web"}), kind="opaque")
+    with app.test_request_context("/fhir/Patient"):
+        view = RequestView(request._get_current_object(), opaque, None)
+
+    assert view["token"] is opaque.claims
+    assert view["client"] == {"id": "web"}
+    with pytest.raises(KeyError):
+        view["jwt"]
+
+
+def test_what_a_jwt_says_is_the_jwt_and_no_token(app: Flask) -> None:
+    with app.test_request_context("/fhir/Patient"):
+        view = RequestView(request._get_current_object(), token(), None)
+
+    assert "jwt" in view.complete()
+    with pytest.raises(KeyError):
+        view["token"]
 
 
 def test_a_request_that_matched_no_route_has_no_operation(app: Flask) -> None:

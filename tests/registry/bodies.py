@@ -44,5 +44,24 @@ def introspector(id_: str = "i", link: str | None = None, iss: str = ISSUER, **a
     return body | attributes
 
 
+ASKED = {"url": "https://idp.example/introspect", "authorization": "Bearer hush"}
+
+
+def opaque(id_: str = "o", link: str | None = None, **attributes: object) -> dict[str, object]:
+    """Asks an endpoint of its own, or where it is linked the provider."""
+    body: dict[str, object] = {"resourceType": "TokenIntrospector", "id": id_, "type": "opaque"}
+    if link is None:
+        body["introspection_endpoint"] = ASKED
+    else:
+        body["identity_provider"] = {"reference": f"IdentityProvider/{link}"}
+    return body | attributes
+
+
+def asked_provider(id_: str = "k", **attributes: object) -> dict[str, object]:
+    """One that can be asked about opaque tokens."""
+    client = {"id": "app", "secret": "hush"}
+    return provider(id_, introspection_endpoint="https://idp.example/provider", client=client) | attributes
+
+
 def policy(id_: str = "p", **attributes: object) -> dict[str, object]:
     return {"resourceType": "AccessPolicy", "id": id_, "engine": "allow", **attributes}

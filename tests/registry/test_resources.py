@@ -11,6 +11,7 @@ from flask_foreign_token.registry.resources import (
     AccessPolicy,
     Client,
     IdentityProvider,
+    IntrospectionEndpointSettings,
     JwtSettings,
     Loaded,
     Resource,
@@ -220,11 +221,10 @@ def test_meta_is_taken_and_ignored() -> None:
         ),
         (
             "TokenIntrospector",
-            {"type": "opaque"},
+            {"type": "aspxauth"},
             "type",
-            "must be one of: jwt (opaque, aspxauth: not supported by this version)",
+            "must be one of: jwt, opaque (aspxauth: not supported by this version)",
         ),
-        ("TokenIntrospector", {"token_prefix": "x"}, "token_prefix", "is not supported by this version"),
         ("TokenIntrospector", {"jwt": "x"}, "jwt", "must be an object"),
         (
             "TokenIntrospector",
@@ -276,7 +276,6 @@ def test_a_wrong_value_is_refused_with_its_path_and_the_reason(
         ("IdentityProvider", "match_by", "is not supported by this version"),
         ("IdentityProvider", "userinfo_refresh", "is not supported by this version"),
         ("IdentityProvider", "quite-something-else", "no such attribute"),
-        ("TokenIntrospector", "introspection_endpoint", "is not supported by this version"),
         ("AccessPolicy", "matco", "no such attribute; did you mean matcho?"),
         ("AccessPolicy", "schema", "is not supported by this version"),
     ],
@@ -308,8 +307,12 @@ def test_a_secret_is_never_repeated_in_a_refusal() -> None:
 def test_a_secret_is_not_shown_by_repr() -> None:
     provider = loaded("IdentityProvider", client={"secret": "hush"})
     introspector = loaded("TokenIntrospector", jwt={"secret": "hush"})
+    endpoints = [
+        opaque(introspection_endpoint={"url": URL, **secrets})
+        for secrets in ({"authorization": "hush"}, {"client_id": "c", "client_secret": "hush"})
+    ]
 
-    assert "hush" not in repr((provider, introspector, Resource("A", "x", "1", {"secret": "hush"})))
+    assert "hush" not in repr((provider, introspector, endpoints, Resource("A", "x", "1", {"secret": "hush"})))
 
 
 @pytest.mark.parametrize("type_", MINIMAL)
@@ -327,9 +330,146 @@ def test_a_jwt_introspector_without_jwt_is_refused() -> None:
         load(Resource("TokenIntrospector", "x", "1", {"type": "jwt"}))
 
 
-def test_a_userinfo_endpoint_is_required_unless_the_token_says_it_all() -> None:
+def test_a_jwt_introspector_without_an_issuer_is_refused() -> None:
+    with pytest.raises(Rejected, match=r"jwt\.iss: is required, since type is jwt"):
+        load(Resource("TokenIntrospector", "x", "1", {"type": "jwt", "jwt": {"aud": "a"}}))
+
+
+def test_a_userinfo_endpoint_is_required_unless_it_can_be_discovered_or_the_token_says_it_all() -> None:
     with pytest.raises(Rejected, match="userinfo_endpoint: is required for userinfo-source userinfo-endpoint"):
         load(Resource("IdentityProvider", "x", "1", {"system": "s"}))
+
+    assert load(Resource("IdentityProvider", "x", "1", {"system": "s", "issuer": "https://idp.example"}))
+    assert load(Resource("IdentityProvider", "x", "1", {"system": "s", "userinfo-source": "id-token"}))
+
+
+# ---- opaque tokens
+
+
+URL = "https://idp.example/introspect"
+
+
+def opaque(**attributes: Any) -> Loaded:
+    return load(Resource("TokenIntrospector", "x", "1", {"type": "opaque", **attributes}))
+
+
+def opaque_faults(**attributes: Any) -> list[tuple[str, str]]:
+    with pytest.raises(Rejected) as caught:
+        opaque(**attributes)
+    return [(issue.path, issue.message) for issue in caught.value.issues]
+
+
+def test_an_opaque_introspector_may_leave_everything_to_its_provider() -> None:
+    reference = {"identity_provider": {"reference": "IdentityProvider/k"}}
+
+    assert opaque(**reference) == TokenIntrospector(
+        id="x", active=True, type="opaque", cache_ttl=300, identity_provider="k", jwt=JwtSettings(iss=None, leeway=30)
+    )
+
+
+def test_every_attribute_of_an_opaque_introspector_is_taken() -> None:
+    client = {"url": URL, "client_id": "c", "client_secret": "s", "auth_method": "client_secret_post"}
+    jwt = {"iss": "i", "aud": "a", "client_id": ["c"], "leeway": 0}
+
+    assert opaque(token_prefix="at_", introspection_endpoint=client, jwt=jwt) == TokenIntrospector(
+        id="x",
+        active=True,
+        type="opaque",
+        cache_ttl=300,
+        token_prefix="at_",
+        introspection_endpoint=IntrospectionEndpointSettings(**client),
+        jwt=JwtSettings(iss="i", aud=("a",), client_id=("c",), leeway=0),
+    )
+
+
+def test_a_client_authenticates_by_basic_unless_it_says_otherwise() -> None:
+    introspector = opaque(introspection_endpoint={"url": URL, "client_id": "c", "client_secret": "s"})
+
+    assert isinstance(introspector, TokenIntrospector)
+    assert introspector.introspection_endpoint is not None
+    assert introspector.introspection_endpoint.auth_method == "client_secret_basic"
+
+
+@pytest.mark.parametrize("prefix", ["a", "at_", "AZaz09-._~+/", "x==", "a" * 255])
+def test_a_token_prefix_is_what_a_bearer_token_may_begin_with(prefix: str) -> None:
+    introspector = opaque(token_prefix=prefix)
+
+    assert isinstance(introspector, TokenIntrospector)
+    assert introspector.token_prefix == prefix
+
+
+B64TOKEN = "must be of the characters of a bearer token (RFC 6750, section 2.1)"
+EITHER = "must have either authorization, or client_id and client_secret"
+FOR_JWT = "is for type jwt; of an opaque token introspection_endpoint says whether it is good"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "path", "reason"),
+    [
+        ({"token_prefix": ""}, "token_prefix", "must not be blank"),
+        ({"token_prefix": "a b"}, "token_prefix", B64TOKEN),
+        ({"token_prefix": "=a"}, "token_prefix", B64TOKEN),
+        ({"token_prefix": "é"}, "token_prefix", B64TOKEN),
+        ({"token_prefix": "a" * 256}, "token_prefix", "must not be longer than 255 characters"),
+        ({"jwks_uri": "https://x"}, "jwks_uri", FOR_JWT),
+        ({"jwt": {"secret": "s"}}, "jwt.secret", FOR_JWT),
+        ({"jwt": {"keys": [{"kty": "RSA", "alg": "RS256"}]}}, "jwt.keys", FOR_JWT),
+        ({"jwt": {"algorithms": ["RS256"]}}, "jwt.algorithms", FOR_JWT),
+        ({"jwt": {"typ": "at+jwt"}}, "jwt.typ", FOR_JWT),
+        ({"introspection_endpoint": URL}, "introspection_endpoint", "must be an object"),
+        ({"introspection_endpoint": {"authorization": "a"}}, "introspection_endpoint.url", "is required"),
+        ({"introspection_endpoint": {"url": URL}}, "introspection_endpoint", EITHER),
+        (
+            {"introspection_endpoint": {"url": URL, "authorization": "a", "client_id": "c", "client_secret": "s"}},
+            "introspection_endpoint",
+            EITHER,
+        ),
+        (
+            {"introspection_endpoint": {"url": URL, "authorization": "a", "auth_method": "client_secret_post"}},
+            "introspection_endpoint",
+            EITHER,
+        ),
+        (
+            {"introspection_endpoint": {"url": URL, "client_id": "c"}},
+            "introspection_endpoint.client_secret",
+            "is required without authorization",
+        ),
+        (
+            {"introspection_endpoint": {"url": URL, "client_secret": "s"}},
+            "introspection_endpoint.client_id",
+            "is required without authorization",
+        ),
+        (
+            {"introspection_endpoint": {"url": URL, "client_id": "c", "client_secret": "s", "auth_method": "basic"}},
+            "introspection_endpoint.auth_method",
+            "must be one of: client_secret_basic, client_secret_post",
+        ),
+        (
+            {"introspection_endpoint": {"url": URL, "authorization": "********"}},
+            "introspection_endpoint.authorization",
+            "is the mask that stands for a secret, not a secret",
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_opaque_introspector_is_refused_with_its_path_and_the_reason(
+    attributes: dict[str, Any], path: str, reason: str
+) -> None:
+    assert opaque_faults(**attributes) == [(path, reason)]
+
+
+def test_all_that_is_for_jwts_only_is_named_at_once() -> None:
+    jwt = {"iss": "i", "secret": "s", "algorithms": ["HS256"], "typ": "JWT"}
+
+    assert opaque_faults(jwt=jwt, jwks_uri="https://x") == [
+        (path, FOR_JWT) for path in ("jwks_uri", "jwt.algorithms", "jwt.secret", "jwt.typ")
+    ]
+
+
+@pytest.mark.parametrize("name", ["token_prefix", "introspection_endpoint"])
+def test_what_is_for_opaque_tokens_only_is_refused_of_a_jwt_introspector(name: str) -> None:
+    value = {"token_prefix": "at_", "introspection_endpoint": {"url": URL, "authorization": "Bearer x"}}[name]
+
+    assert faults("TokenIntrospector", **{name: value}) == [(name, "is for type opaque; a JWT says itself what it is")]
 
 
 def test_every_fault_is_reported_at_once() -> None:

@@ -75,10 +75,23 @@ def test_what_was_masked_is_restored(type_: str) -> None:
     assert restored(masked(body), body) == body
 
 
-def test_the_secrets_are_those_of_the_client_and_of_the_jwt_settings() -> None:
+def with_endpoint(url: str = "https://idp.example/introspect", **members: object) -> dict[str, object]:
+    return {
+        "resourceType": "TokenIntrospector",
+        "id": "o",
+        "type": "opaque",
+        "introspection_endpoint": {"url": url, **members},
+    }
+
+
+def test_the_secrets_are_those_of_clients_of_the_jwt_settings_and_of_the_introspection_endpoint() -> None:
     assert masked(with_client(secret="hush"))["client"] == {"id": "app", "secret": MASK}
     assert masked(introspector(jwt={"iss": "i", "secret": "hush"}))["jwt"] == {"iss": "i", "secret": MASK}
     assert masked(with_keys(key("hush")))["jwt"] == {"iss": "i", "keys": [key(MASK)]}
+    assert masked(with_endpoint(authorization="hush")) == with_endpoint(authorization=MASK)
+    assert masked(with_endpoint(client_id="c", client_secret="hush")) == with_endpoint(
+        client_id="c", client_secret=MASK
+    )
 
 
 def test_masking_leaves_the_body_as_it_is() -> None:
@@ -128,6 +141,34 @@ def test_a_mask_does_not_stand_for_the_secret_of_another_client() -> None:
     [(path, reason)] = refused(body, with_client(secret="hush"))
 
     assert (path, "since client.id changed" in reason) == ("client.secret", True)
+
+
+@pytest.mark.parametrize("secret", [{"authorization": "hush"}, {"client_id": "c", "client_secret": "hush"}])
+def test_a_mask_stands_for_no_secret_of_another_introspection_endpoint(secret: dict[str, object]) -> None:
+    body = masked(with_endpoint("https://evil.example/introspect", **secret))
+
+    [(path, reason)] = refused(body, with_endpoint(**secret))
+
+    assert path == f"introspection_endpoint.{[*secret][-1]}"
+    assert "since introspection_endpoint.url changed" in reason
+
+
+def test_a_mask_does_not_stand_for_the_secret_of_another_client_of_the_introspection_endpoint() -> None:
+    body = with_endpoint(client_id="other", client_secret=MASK)
+
+    [(path, reason)] = refused(body, with_endpoint(client_id="c", client_secret="hush"))
+
+    assert (path, "since introspection_endpoint.client_id changed" in reason) == (
+        "introspection_endpoint.client_secret",
+        True,
+    )
+
+
+def test_a_mask_stands_for_the_secret_of_the_introspection_endpoint_while_the_rest_changes() -> None:
+    stored = with_endpoint(client_id="c", client_secret="hush")
+    body = masked(stored) | {"cache_ttl": 5, "token_prefix": "at_"}
+
+    assert restored(body, stored) == stored | {"cache_ttl": 5, "token_prefix": "at_"}
 
 
 def test_a_mask_stays_a_secret_while_anything_else_changes() -> None:

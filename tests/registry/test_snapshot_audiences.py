@@ -54,6 +54,7 @@ def test_an_audience_of_its_own_is_needed_beside_a_client_id_too() -> None:
             token(snapshot, aud=aud, client_id="app")
 
 
+@pytest.mark.requirement("RFC 8725", "3.9")
 @pytest.mark.parametrize("active", [True, False])
 def test_an_introspector_without_any_audience_is_refused(active: bool) -> None:
     [issue] = faults(introspector(active=active), by=builder(default_audience=None))

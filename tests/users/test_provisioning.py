@@ -117,6 +117,7 @@ def test_a_new_version_of_the_provider_reads_anew(world: World) -> None:
     assert seen == ["SELECT"]
 
 
+@pytest.mark.requirement("OIDC Core", "5.7")
 @pytest.mark.parametrize("pair", LOOK_ALIKES)
 def test_subjects_are_kept_apart_byte_by_byte(memory: World, pair: tuple[str, str]) -> None:
     users, provider = memory.users(), a_provider(Says())
@@ -128,6 +129,7 @@ def test_subjects_are_kept_apart_byte_by_byte(memory: World, pair: tuple[str, st
     assert [user.resource["identifier"][0]["value"] for user in (one, other)] == list(pair)
 
 
+@pytest.mark.requirement("OIDC Core", "5.7")
 def test_the_same_subject_of_two_systems_is_two_users(world: World) -> None:
     users = world.users()
 
@@ -145,6 +147,7 @@ def test_a_subject_of_255_characters_of_four_bytes_fits(world: World) -> None:
     assert world.users().find_or_create(a_token(sub), a_provider(Says()), a_credential()) == user
 
 
+@pytest.mark.requirement("OIDC Core", "5.7")
 @pytest.mark.parametrize("hot", [True, False])
 def test_an_identifier_is_never_handed_to_another_issuer(world: World, hot: bool) -> None:
     users, provider = world.users(), a_provider(Says())
@@ -261,6 +264,16 @@ def test_an_unknown_subject_stays_without_a_user_where_none_are_made(
 
     assert says.asked == 0
     assert world.population == (0, 0)
+
+
+def test_a_token_that_speaks_of_nobody_has_no_user_and_asks_nothing(world: World) -> None:
+    says = Says()
+    token = dataclasses.replace(a_token(), subject=None, kind="opaque")
+
+    with statements() as sent:
+        user = world.users().find_or_create(token, a_provider(says), a_credential())
+
+    assert (user, sent, says.asked, world.population) == (None, [], 0, (0, 0))
 
 
 def test_a_provider_may_have_users_made_where_the_app_makes_none(world: World) -> None:

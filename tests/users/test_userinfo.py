@@ -12,9 +12,12 @@ import pytest
 
 from flask_foreign_token.errors import REST, InsufficientScope, InvalidToken, ProviderUnavailable, Refusal
 from flask_foreign_token.http import Http
+from flask_foreign_token.introspection.endpoints import DiscoveredEndpoint, StoredEndpoint
 from flask_foreign_token.introspection.frozen import freeze
+from flask_foreign_token.introspection.published import Published
 from flask_foreign_token.users.userinfo import TokenClaims, UserinfoEndpoint
 
+from ..publishing import OPENID, metadata, publishing
 from .conftest import Clock, a_credential, a_token
 
 
@@ -75,7 +78,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def endpoint(http: Http, provider: Provider, clock: Clock) -> UserinfoEndpoint:
-    return UserinfoEndpoint(http, provider.url, clock=clock)
+    return UserinfoEndpoint(http, StoredEndpoint(provider.url), clock=clock)
 
 
 def test_the_claims_of_the_token_are_taken_as_they_came() -> None:
@@ -102,11 +105,12 @@ def test_userinfo_is_asked_for_with_the_token(endpoint: UserinfoEndpoint, provid
 
 
 def test_another_word_may_stand_before_the_token(http: Http, provider: Provider) -> None:
-    UserinfoEndpoint(http, provider.url, "token").userinfo(a_token(), a_credential("a.b.c"))
+    UserinfoEndpoint(http, StoredEndpoint(provider.url), "token").userinfo(a_token(), a_credential("a.b.c"))
 
     assert provider.requests == [("/userinfo", "token a.b.c")]
 
 
+@pytest.mark.requirement("OIDC Core", "5.3.2")
 @pytest.mark.parametrize(
     "answer",
     [
@@ -275,4 +279,36 @@ def test_a_provider_that_cannot_be_reached_is_unavailable(http: Http, clock: Clo
     provider.close()
 
     with pytest.raises(ProviderUnavailable):
-        UserinfoEndpoint(http, provider.url, clock=clock).userinfo(a_token(), a_credential())
+        UserinfoEndpoint(http, StoredEndpoint(provider.url), clock=clock).userinfo(a_token(), a_credential())
+
+
+def test_an_endpoint_that_is_not_stored_is_the_one_that_the_provider_publishes(http: Http, clock: Clock) -> None:
+    with publishing() as publisher:
+        publisher.publish(OPENID, metadata(publisher.origin))
+        publisher.publish("/userinfo", {"sub": "74ae9aaf"})
+        published = Published(http, publisher.origin, origins=frozenset(), grace=0, clock=clock)
+        endpoint = UserinfoEndpoint(http, DiscoveredEndpoint(published, "userinfo_endpoint"), clock=clock)
+
+        claims = [endpoint.userinfo(a_token(), a_credential(text)) for text in ("one", "two")]
+
+        assert claims == [{"sub": "74ae9aaf"}] * 2
+        assert publisher.asked == [OPENID, "/userinfo", "/userinfo"]
+
+
+def test_an_endpoint_that_cannot_be_found_is_left_alone_for_a_while_and_no_longer(http: Http, clock: Clock) -> None:
+    with publishing() as publisher:
+        published = Published(http, publisher.origin, origins=frozenset(), grace=0, clock=clock)
+        endpoint = UserinfoEndpoint(http, DiscoveredEndpoint(published, "userinfo_endpoint"), clock=clock)
+        with pytest.raises(ProviderUnavailable):
+            published.endpoint("jwks_uri")
+        asked = len(publisher.asked)
+
+        clock.now += REST - 1
+        with pytest.raises(ProviderUnavailable):
+            endpoint.userinfo(a_token(), a_credential())
+        assert len(publisher.asked) == asked
+        publisher.publish(OPENID, metadata(publisher.origin))
+        publisher.publish("/userinfo", {"sub": "74ae9aaf"})
+        clock.now += 1
+
+        assert endpoint.userinfo(a_token(), a_credential()) == {"sub": "74ae9aaf"}
