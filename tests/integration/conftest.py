@@ -8,9 +8,10 @@ import pytest
 
 from example_app.keycloak_server import Keycloak
 
+from . import logout_tokens, servers
 from . import oidc_provider as oidc
-from . import servers
 from .keycloak import MakeRealm, keycloak_of_the_run, realms
+from .real_providers import RealKeycloak, RealOidcProvider, RealProviders
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +33,13 @@ def oidc_provider() -> Iterator[oidc.OidcProvider]:
     """One for the whole run; it has nothing that a test could change."""
     with oidc.of_the_run() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def real_providers(keycloak: Keycloak, oidc_provider: oidc.OidcProvider) -> Iterator[RealProviders]:
+    """Those with whom the same is tried, by name; what a test changes on the realm, no other looks at."""
+    with realms(keycloak) as make, logout_tokens.received() as tokens:
+        yield {"keycloak": RealKeycloak(make, tokens), "oidc-provider": RealOidcProvider(oidc_provider)}
 
 
 @pytest.fixture(scope="module")

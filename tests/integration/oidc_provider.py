@@ -1,15 +1,18 @@
-"""npm's oidc-provider on Node.js: installed once into the cache, run on a free port, and stopped."""
+"""npm's oidc-provider on Node.js: installed once into the cache with what else comes from npm, run, and stopped."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus
 
 import requests
 
@@ -20,6 +23,13 @@ from .servers import missing
 SOURCE = Path(__file__).parent / "oidc_provider"
 OLDEST_NODE = 18
 CLIENT = ("my-client", "the-secret-of-my-client")
+"""Gets tokens for itself."""
+FRONTEND = ("my-frontend", "the-secret-of-my-frontend")
+"""Gets tokens for people."""
+API = ("my-api", "the secret: 100% of my+api")
+"""Asks about tokens, with ``client_secret_basic``."""
+POSTING_API = ("my-posting-api", "the secret: 100% of my+posting&api")
+"""Asks about tokens, with ``client_secret_post``."""
 LISTENING = re.compile(r"^Listening at (http://\S+)$", re.MULTILINE)
 
 
@@ -29,16 +39,53 @@ class OidcProviderUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class OidcProvider:
-    """An oidc-provider that answers, with an ES256 and an RS256 key and one client, :data:`CLIENT`."""
+    """An oidc-provider that answers. Each of its keys is called as the algorithm that it serves, unless it was given.
+
+    :param url: where it listens.
+    """
 
     issuer: str
+    url: str
+    process: subprocess.Popen[str] = field(repr=False)
 
     def token(self, algorithm: str = "ES256") -> str:
         """An access token of the client: a JWT for the resource ``https://api.example/<algorithm>``."""
-        form = {"grant_type": "client_credentials", "resource": f"https://api.example/{algorithm}", "scope": "read"}
-        response = requests.post(f"{self.issuer}/token", data=form, auth=CLIENT, timeout=30)
-        response.raise_for_status()
-        return str(response.json()["access_token"])
+        return self.token_for(resource(algorithm))
+
+    def token_for(self, resource: str) -> str:
+        """An access token of the client for any resource; see ``server.mjs`` for what its path says."""
+        form = {"grant_type": "client_credentials", "resource": resource, "scope": "read"}
+        return str(self.post("/token", CLIENT, **form)["access_token"])
+
+    def tokens_of(self, username: str, **form: str) -> dict[str, str]:
+        """All the tokens of a person: ``access_token``, ``id_token`` and ``refresh_token``.
+
+        :param form: ``resource``, for which the access token is; without it, it is an opaque one for userinfo.
+        """
+        grant = {"grant_type": "urn:example:person", "username": username}
+        return dict(self.post("/token", FRONTEND, **grant, **form))
+
+    def revoke(self, token: str, client: tuple[str, str] = CLIENT) -> None:
+        """Have an opaque token revoked by the client that it was issued to."""
+        self.post("/token/revocation", client, token=token)
+
+    def post(self, path: str, client: tuple[str, str], headers: Mapping[str, str] = {}, **form: str) -> Any:
+        """What it answers to a client: JSON, or else a text."""
+        # RFC 6749 section 2.3.1; requests leaves the encoding to its callers.
+        halves = tuple(map(quote_plus, client))
+        response = requests.post(self.url + path, data=form, auth=halves, headers=headers, timeout=30)
+        assert response.ok, response.text
+        return response.json() if "/json" in response.headers.get("Content-Type", "") else response.text
+
+    def kill(self) -> None:
+        """End it without letting it finish anything."""
+        self.process.kill()
+        self.process.wait(30)
+
+
+def resource(how: str) -> str:
+    """One for which access tokens are made as `how` says: ``"ES256"``, ``"opaque"``, ``"ES256/1"`` for a second."""
+    return f"https://api.example/{how}"
 
 
 def installed_folder() -> Path:
@@ -71,27 +118,37 @@ def node() -> str:
 
 
 @contextmanager
-def of_the_run() -> Iterator[OidcProvider]:
+def of_the_run(**options: object) -> Iterator[OidcProvider]:
     """One that runs until the end of the block; nothing is fetched.
 
+    :param options: ``issuer``, ``port`` and ``keys`` where they are not to be its own; see ``server.mjs``.
     :raises OidcProviderUnavailable: it does not start.
     """
+    # Its warnings go the way of all it says: nowhere, unless it does not start.
+    with subprocess.Popen(
+        [*command("server.mjs"), json.dumps(options)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            address = _address(process)
+            yield OidcProvider(str(options.get("issuer", address)), address, process)
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+
+
+def command(script: str) -> list[str]:
+    """What runs a script of ours with what npm has brought; skips the test where that is absent."""
     try:
         program = node()
     except OidcProviderUnavailable as error:
         missing(str(error))
     if not installed_folder().is_dir():
         missing(f"oidc-provider is not in {installed_folder().parent}; `make test` fetches it")
-    command = [program, str(SOURCE / "server.mjs"), str(installed_folder() / "node_modules")]
-    # Its warnings go the way of all it says: nowhere, unless it does not start.
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        try:
-            yield OidcProvider(_address(process))
-        finally:
-            process.terminate()
-            process.communicate(timeout=30)
+    return [program, str(SOURCE / script), str(installed_folder() / "node_modules")]
 
 
 def _address(process: subprocess.Popen[str]) -> str:
@@ -115,7 +172,7 @@ def _install_to(folder: Path, say: Say) -> None:
     try:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(SOURCE / name, part)
-        say(f"Fetching oidc-provider with npm, once, to be kept in {folder.parent}.")
+        say(f"Fetching oidc-provider and oauth4webapi with npm, once, to be kept in {folder.parent}.")
         command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
         done = subprocess.run(command, cwd=part, capture_output=True, text=True, timeout=300, check=False)
         if done.returncode:

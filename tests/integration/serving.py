@@ -17,9 +17,13 @@ _LISTENING = re.compile(r"Listening at: (http://\S+)")
 
 
 @contextmanager
-def served(folder: Path, *arguments: str, app: str = "wsgi:app", **variables: str) -> Iterator[str]:
-    """The address of gunicorn with two workers in `folder`, forked from a process that has loaded `app`."""
-    command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "2", "--bind", "127.0.0.1:0", *arguments]
+def served(folder: Path, *arguments: str, app: str = "wsgi:app", port: int = 0, **variables: str) -> Iterator[str]:
+    """The address of gunicorn with two workers in `folder`, forked from a process that has loaded `app`.
+
+    :param port: where it listens; 0 for a free one.
+    """
+    command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "2", "--bind", f"127.0.0.1:{port}"]
+    command += arguments
     command += ["--limit-request-field_size", "17000"]
     process = subprocess.Popen(
         [*command, app], cwd=folder, env=environment(**variables), stderr=subprocess.PIPE, text=True
