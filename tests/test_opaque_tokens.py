@@ -174,14 +174,35 @@ def test_a_token_of_which_nothing_good_is_said_is_refused(
     assert ask(app, own_issuer.opaque_token()).status_code == 200
 
 
-def test_an_audience_that_is_stated_must_be_this_api(make_app: MakeApp, own_issuer: Issuer) -> None:
+def test_an_answer_must_name_this_api_where_it_has_a_name(make_app: MakeApp, own_issuer: Issuer) -> None:
     app = make_app(trusting(own_issuer, jwt={}), FOREIGN_TOKEN_RESOURCE="https://api.example")
 
     statuses = [
         ask(app, own_issuer.opaque_token(aud=aud)).status_code for aud in ("https://api.example", None, "elsewhere")
     ]
 
+    assert statuses == [200, 401, 401]
+
+
+def test_an_audience_that_is_stated_must_be_this_api_where_clients_are_named(
+    make_app: MakeApp, own_issuer: Issuer
+) -> None:
+    jwt = {"client_id": "my-client"}
+    app = make_app(trusting(own_issuer, jwt=jwt), FOREIGN_TOKEN_RESOURCE="https://api.example")
+
+    statuses = [
+        ask(app, own_issuer.opaque_token(aud=aud)).status_code for aud in ("https://api.example", None, "elsewhere")
+    ]
+
     assert statuses == [200, 200, 401]
+
+
+def test_a_type_that_is_demanded_must_be_named(make_app: MakeApp, own_issuer: Issuer) -> None:
+    app = make_app(trusting(own_issuer, token_type="Bearer"))
+
+    statuses = [ask(app, own_issuer.opaque_token(token_type=named)).status_code for named in ("Bearer", None)]
+
+    assert statuses == [200, 401]
 
 
 def test_an_audience_is_not_required_of_opaque_tokens(make_app: MakeApp, own_issuer: Issuer) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
 
 from ..errors import InvalidToken
 
@@ -17,7 +18,7 @@ MAX_SUBJECT = 255
 """Characters of a subject (:rfc:`7519#section-4.1.2` has no limit; OpenID Connect Core section 2 has this one)."""
 
 _ACCESS_TOKEN_TYPES = ("jwt", "at+jwt")
-_REQUIRED_OF_AT_JWT = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
+_REQUIRED_OF_AT_JWT = ("iss", "exp", "aud", "sub", "iat", "jti")
 _OTHER_KINDS = ("id", "refresh", "offline", "logout")
 _OTHER_USES = ("id", "refresh", "id_token", "refresh_token")
 _OTHER_KINDS_CLAIMS = ("at_hash", "c_hash", "events", "token_introspection")
@@ -47,17 +48,20 @@ def check_kind(header: Claims, claims: Claims, typ: str | None) -> None:
     _check_unbound(claims)
 
 
-def check_kind_of_answer(answer: Claims) -> None:
+def check_kind_of_answer(answer: Claims, token_type: Literal["Bearer"] | None = None) -> None:
     """Refuse what an introspection endpoint calls active and is not for access (:rfc:`7662#section-2.2`).
 
-    :param answer: all members of it; `token_type` may be absent.
+    :param answer: all members of it.
+    :param token_type: what it must name as that; `None`: it may also name none.
     :raises InvalidToken: it is about a token of another kind, of a type other than Bearer, or bound to a key that the
         request cannot show to have.
     """
     _check_access_token(answer)
     _check_unbound(answer)
-    token_type = _text(answer, "token_type")
-    if token_type is not None and token_type.lower() != "bearer":
+    found = _text(answer, "token_type")
+    if found is None and token_type is None:
+        return
+    if found is None or found.lower() != "bearer":
         raise InvalidToken("the token_type is not Bearer")
 
 
@@ -77,6 +81,9 @@ def _check_completeness(claims: Claims) -> None:
     for name in _REQUIRED_OF_AT_JWT:
         if name not in claims:
             raise InvalidToken(f"{name} is missing")
+    # Keycloak names the client of a user's token in azp alone.
+    if "client_id" not in claims and "azp" not in claims:
+        raise InvalidToken("client_id is missing")
 
 
 def _check_unbound(claims: Claims) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Literal
 
 from ..caching import Cache
 from ..errors import InvalidToken
@@ -47,6 +48,7 @@ class OpaqueRules:
     :param leeway: seconds by which clocks may differ.
     :param subject_claim: the member that names the subject, `sub` as a rule.
     :param cache_ttl: seconds for which an answer counts.
+    :param token_type: what must be named as that; `None`: it may be left out.
     """
 
     issuer: str
@@ -57,6 +59,7 @@ class OpaqueRules:
     leeway: float
     subject_claim: str
     cache_ttl: float
+    token_type: Literal["Bearer"] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,9 +81,8 @@ class OpaqueIntrospector:
     However many ask for one token at a time, the endpoint is called once. Failures are not remembered here.
 
     Refresh tokens are active too. Keycloak and Ory Hydra say what they are, in `typ` and `token_use`. oidc-provider and
-    others merely name no `token_type` of them, since it is access tokens that have one (:rfc:`6749#section-7.1`). So
-    once a provider has named the type of one token, a token without one is refused. Until then, and at a provider that
-    never names any, only the audience, the client or the prefix can keep a refresh token out.
+    others merely name no `token_type` of them, since it is access tokens that have one (:rfc:`6749#section-7.1`): the
+    audience keeps them out, or a `token_type` that is demanded.
 
     :param introspector: the resource that the rules come from.
     :param size: answers to remember of either kind, active and not; 2 or more.
@@ -103,7 +105,6 @@ class OpaqueIntrospector:
         self._active: Cache[_Answer] = Cache(size, clock)
         # Apart, so that no flood of invented tokens can push out a good one.
         self._inactive: Cache[bool] = Cache(size, clock)
-        self._types_are_named = False
 
     @property
     def issuer(self) -> str:
@@ -147,8 +148,7 @@ class OpaqueIntrospector:
 
     def _verified(self, answer: _Answer) -> Token:
         rules, claims = self.rules, answer.claims
-        check_kind_of_answer(claims)
-        self._check_type_is_named(claims)
+        check_kind_of_answer(claims, rules.token_type)
         check_issuer(claims, rules.named_issuer)
         expires_at = check_times(claims, self._clock(), rules.leeway, default=math.inf)
         addressed = _without_empty_audience(claims)
@@ -165,12 +165,6 @@ class OpaqueIntrospector:
             evidence=answer,
             kind="opaque",
         )
-
-    def _check_type_is_named(self, claims: Claims) -> None:
-        if "token_type" in claims:
-            self._types_are_named = True
-        elif self._types_are_named:
-            raise InvalidToken("token_type is missing, which the provider names of its access tokens")
 
 
 def _end_of(said: Claims) -> float:

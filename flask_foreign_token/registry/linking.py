@@ -211,30 +211,26 @@ class Linker:
         self, settings: TokenIntrospector, provider: IdentityProvider | None, issuer: str | None, endpoint: Endpoint
     ) -> OpaqueRules:
         jwt = settings.jwt
+        audiences, stated_audiences = self._audiences(jwt)
         return OpaqueRules(
             issuer=issuer or endpoint.known or "",
             named_issuer=issuer,
-            audiences=frozenset(jwt.aud),
-            stated_audiences=frozenset() if jwt.aud else self._stated_audiences(jwt),
+            audiences=audiences,
+            stated_audiences=stated_audiences,
             client_ids=frozenset(jwt.client_id),
             leeway=jwt.leeway,
             cache_ttl=settings.cache_ttl,
             subject_claim=_subject_claim(provider),
+            token_type=settings.token_type,
         )
 
     def _audiences(self, jwt: JwtSettings) -> tuple[frozenset[str], frozenset[str]]:
-        """What `aud` of a JWT must name, and what it must name where it is there at all."""
-        if jwt.aud or not jwt.client_id:
-            return frozenset(jwt.aud) or self._default_audiences, frozenset()
-        return frozenset(), self._stated_audiences(jwt)
-
-    def _stated_audiences(self, jwt: JwtSettings) -> frozenset[str]:
-        """What `aud` must name where it is there, and none is asked for.
-
-        A client id is for providers without `aud`. Where nobody said who we are, there is nothing to compare it with.
-        """
+        """What `aud` must name, and what it must name where it is there at all."""
         default = self._default_audiences
-        return default.union(jwt.client_id) if default else default
+        if jwt.aud or not jwt.client_id:
+            return frozenset(jwt.aud) or default, frozenset()
+        # A client id is for providers without `aud`. Where nobody said who we are, there is nothing to compare it with.
+        return frozenset(), default.union(jwt.client_id) if default else default
 
 
 def _issuers_of_providers(

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from marshmallow import ValidationError
 
@@ -141,6 +141,7 @@ class TokenIntrospector:
     :param cache_ttl: age of a key set, and of what was found out about a token, in seconds, 1 to 86 400.
     :param identity_provider: id of the linked provider; none: its tokens have no user.
     :param token_prefix: what opaque tokens begin with.
+    :param token_type: what must be named as theirs; none: it may be left out.
     :param introspection_endpoint: who is asked about them; none: the linked provider.
     """
 
@@ -152,6 +153,7 @@ class TokenIntrospector:
     identity_provider: str | None = None
     jwks_uri: str | None = None
     token_prefix: str | None = None
+    token_type: Literal["Bearer"] | None = None
     introspection_endpoint: IntrospectionEndpointSettings | None = None
 
     @property

@@ -44,7 +44,7 @@ _B64TOKEN = validate.Regexp(
     r"[A-Za-z0-9\-._~+/]+=*\Z", error="must be of the characters of a bearer token (RFC 6750, section 2.1)"
 )
 _JWT_ONLY = ("jwks_uri", "jwt.secret", "jwt.keys", "jwt.algorithms", "jwt.typ")
-_OPAQUE_ONLY = ("token_prefix", "introspection_endpoint")
+_OPAQUE_ONLY = ("token_prefix", "token_type", "introspection_endpoint")
 
 
 def target(reference: Mapping[str, str]) -> tuple[str, str]:
@@ -248,6 +248,13 @@ class TokenIntrospectorSchema(ResourceSchema):
         validate=_B64TOKEN,
         metadata=meaning(
             "what its tokens begin with, for `type: opaque`; needed where there is more than one of that type"
+        ),
+    )
+    token_type = Line(
+        validate=choice("Bearer"),
+        metadata=meaning(
+            "what the answer to a token must name as its `token_type`, for `type: opaque`; "
+            "without it, none need be named"
         ),
     )
     introspection_endpoint = Group(

@@ -77,6 +77,7 @@ class RealKeycloak:
             keycloak.a_client("my-api"),
             keycloak.a_client("my-reader", user_info_response_signature_alg="RS256"),
             keycloak.a_client("my-light-client", client_use_lightweight_access_token_enabled="true"),
+            keycloak.a_client("my-typed-client", access_token_header_type_rfc9068="true"),
         ]
         for kind in (*self.kinds, OPAQUE):
             signed = {"access_token_signed_response_alg": "ES256" if kind == OPAQUE else kind}

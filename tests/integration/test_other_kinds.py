@@ -114,14 +114,24 @@ def test_keycloak_calls_it_active_and_that_does_not_count(
         check_kind_of_answer(said)
 
 
-@pytest.mark.parametrize(("name", "status"), [("oidc-provider", 200), ("keycloak", 401)])
-def test_where_access_tokens_must_name_their_type_keycloaks_do_not(
-    real_providers: RealProviders, make_app: MakeApp, name: str, status: int
+def test_where_access_tokens_must_name_their_type_those_of_oidc_provider_do(
+    real_providers: RealProviders, make_app: MakeApp
 ) -> None:
-    real = real_providers[name]
+    real = real_providers["oidc-provider"]
     app = make_app(trusting_keys(real, typ="at+jwt"))
 
-    assert ask(app, real.issue("ES256")).status_code == status
+    assert ask(app, real.issue("ES256")).status_code == 200
+
+
+def test_where_access_tokens_must_name_their_type_keycloaks_do_if_their_client_is_told_to(
+    real_providers: RealProviders, make_app: MakeApp
+) -> None:
+    real = real_providers["keycloak"]
+    app = make_app(trusting_keys(real, typ="at+jwt"))
+
+    statuses = [ask(app, real.issue_to_ann(client)).status_code for client in ("my-typed-client", "my-frontend")]
+
+    assert statuses == [200, 401]
 
 
 def test_an_id_token_of_oidc_provider_is_told_by_its_audience(
@@ -134,19 +144,20 @@ def test_an_id_token_of_oidc_provider_is_told_by_its_audience(
     assert (answer.status_code, answer.json["error_description"]) == (401, WRONG_AUDIENCE)
 
 
-def test_where_only_the_client_is_checked_a_refresh_token_is_told_by_the_type_that_it_lacks(
+def test_where_only_the_client_is_checked_a_refresh_token_is_told_by_the_type_that_it_lacks_if_one_is_demanded(
     real_providers: RealProviders, make_app: MakeApp
 ) -> None:
     real = real_providers["oidc-provider"]
     assert isinstance(real, RealOidcProvider)
     resources = trusting_answers(real, jwt={"client_id": real.frontend})
     del resources[1]["jwt"]["aud"]
+    resources[1]["token_type"] = "Bearer"
     app = make_app(resources)
     tokens = real.provider.tokens_of("ann", resource=resource(OPAQUE))
 
-    statuses = [ask(app, tokens[name]).status_code for name in ("access_token", "refresh_token")]
+    statuses = [ask(app, tokens[name]).status_code for name in ("refresh_token", "access_token")]
 
-    assert statuses == [200, 401]
+    assert statuses == [401, 200]
 
 
 def test_an_access_token_of_another_realm_is_refused(

@@ -229,7 +229,11 @@ def test_the_typ_that_is_asked_for_passes_in_any_spelling(wanted: str, typ: str)
 @pytest.mark.parametrize("name", ["iss", "exp", "aud", "sub", "client_id", "iat", "jti"])
 def test_where_at_jwt_is_asked_for_no_claim_that_it_promises_is_missing(name: str) -> None:
     with pytest.raises(InvalidToken, match=f"{name} is missing"):
-        check_kind(header(typ="at+jwt"), claims(**{**AT_JWT, name: None}), "application/at+jwt")
+        check_kind(header(typ="at+jwt"), claims(**{**AT_JWT, "azp": None, name: None}), "application/at+jwt")
+
+
+def test_where_at_jwt_is_asked_for_the_client_may_stand_where_keycloak_puts_it() -> None:
+    check_kind(header(typ="at+jwt"), claims(**{**AT_JWT, "azp": "app", "client_id": None}), "at+jwt")
 
 
 @pytest.mark.parametrize("wanted", [None, "JWT"])

@@ -39,6 +39,8 @@ def ask(opaque: OpaqueIntrospector, token: str = "token") -> Token:
         ({}, active(token_type=None)),
         ({}, active(token_type="bearer")),
         ({}, active(token_type="BEARER")),
+        ({"token_type": "Bearer"}, active()),
+        ({"token_type": "Bearer"}, active(token_type="bearer")),
         ({}, active(iss=None)),
         ({}, active(exp=None, iat=None)),
         ({}, active(exp=NOW + 0.5)),
@@ -104,6 +106,8 @@ REFUSED: list[tuple[Answer, Answer, str]] = [
     (OUR_CLIENTS, active(client_id=None), "issued to another client"),
     (OUR_CLIENTS, active(azp="other", client_id="app"), "issued to another client"),
     ({"named_issuer": None}, active(iss=["a"]), "iss is not a text"),
+    ({"token_type": "Bearer"}, active(token_type=None), "the token_type is not Bearer"),
+    ({"token_type": "Bearer"}, active(token_type="refresh_token"), "the token_type is not Bearer"),
     ({"leeway": 0.0}, active(exp=NOW), "has expired"),
     ({"subject_claim": "username"}, active(username=["anna"]), "the subject is missing or not a text"),
 ]
@@ -172,49 +176,3 @@ def test_another_token_of_a_product_is_refused(provider: Introspecting, http: Ht
 
     with pytest.raises(InvalidToken):
         ask(introspector(provider, http, clock, **rules))
-
-
-REFRESH_TOKEN = active(token_type=None, scope="openid offline_access")
-
-
-def test_where_the_types_of_tokens_are_named_one_without_is_refused(
-    provider: Introspecting, http: Http, clock: Clock
-) -> None:
-    provider.answers = {"token": active(), "refresh": REFRESH_TOKEN}
-    opaque = introspector(provider, http, clock)
-    ask(opaque)
-
-    with pytest.raises(InvalidToken, match="token_type is missing"):
-        ask(opaque, "refresh")
-    assert ask(opaque).subject == "anna"
-
-
-def test_a_token_without_a_type_is_refused_from_the_moment_that_types_are_named(
-    provider: Introspecting, http: Http, clock: Clock
-) -> None:
-    provider.answers = {"token": active(), "refresh": REFRESH_TOKEN}
-    opaque = introspector(provider, http, clock)
-    # Nothing tells it from an access token of a provider that names no types.
-    ask(opaque, "refresh")
-    ask(opaque)
-
-    with pytest.raises(InvalidToken, match="token_type is missing"):
-        ask(opaque, "refresh")
-
-
-def test_a_type_that_is_not_taken_says_nothing_of_others(provider: Introspecting, http: Http, clock: Clock) -> None:
-    provider.answers = {"token": active(token_type=None), "bound": active(token_type="DPoP")}
-    opaque = introspector(provider, http, clock)
-    with pytest.raises(InvalidToken, match="bound to a key"):
-        ask(opaque, "bound")
-
-    assert ask(opaque).subject == "anna"
-
-
-def test_another_introspector_learns_the_types_of_its_own_provider(
-    provider: Introspecting, http: Http, clock: Clock
-) -> None:
-    provider.answers = {"token": active(), "untyped": active(token_type=None)}
-    ask(introspector(provider, http, clock))
-
-    assert ask(introspector(provider, http, clock), "untyped").subject == "anna"

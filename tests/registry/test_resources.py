@@ -371,12 +371,13 @@ def test_every_attribute_of_an_opaque_introspector_is_taken() -> None:
     client = {"url": URL, "client_id": "c", "client_secret": "s", "auth_method": "client_secret_post"}
     jwt = {"iss": "i", "aud": "a", "client_id": ["c"], "leeway": 0}
 
-    assert opaque(token_prefix="at_", introspection_endpoint=client, jwt=jwt) == TokenIntrospector(
+    assert opaque(token_prefix="at_", token_type="Bearer", introspection_endpoint=client, jwt=jwt) == TokenIntrospector(
         id="x",
         active=True,
         type="opaque",
         cache_ttl=300,
         token_prefix="at_",
+        token_type="Bearer",
         introspection_endpoint=IntrospectionEndpointSettings(**client),
         jwt=JwtSettings(iss="i", aud=("a",), client_id=("c",), leeway=0),
     )
@@ -411,6 +412,7 @@ FOR_JWT = "is for type jwt; of an opaque token introspection_endpoint says wheth
         ({"token_prefix": "=a"}, "token_prefix", B64TOKEN),
         ({"token_prefix": "é"}, "token_prefix", B64TOKEN),
         ({"token_prefix": "a" * 256}, "token_prefix", "must not be longer than 255 characters"),
+        ({"token_type": "bearer"}, "token_type", "must be one of: Bearer"),
         ({"jwks_uri": "https://x"}, "jwks_uri", FOR_JWT),
         ({"jwt": {"secret": "s"}}, "jwt.secret", FOR_JWT),
         ({"jwt": {"keys": [{"kty": "RSA", "alg": "RS256"}]}}, "jwt.keys", FOR_JWT),
@@ -465,9 +467,10 @@ def test_all_that_is_for_jwts_only_is_named_at_once() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["token_prefix", "introspection_endpoint"])
+@pytest.mark.parametrize("name", ["token_prefix", "token_type", "introspection_endpoint"])
 def test_what_is_for_opaque_tokens_only_is_refused_of_a_jwt_introspector(name: str) -> None:
-    value = {"token_prefix": "at_", "introspection_endpoint": {"url": URL, "authorization": "Bearer x"}}[name]
+    endpoint = {"url": URL, "authorization": "Bearer x"}
+    value = {"token_prefix": "at_", "token_type": "Bearer", "introspection_endpoint": endpoint}[name]
 
     assert faults("TokenIntrospector", **{name: value}) == [(name, "is for type opaque; a JWT says itself what it is")]
 

@@ -191,7 +191,7 @@ def test_what_is_wrong_with_a_secret_is_said_without_the_secret() -> None:
     ("jwt", "default", "audiences", "stated"),
     [
         ({}, None, set(), set()),
-        ({}, "api", set(), {"api"}),
+        ({}, "api", {"api"}, set()),
         ({"aud": ["a", "b"]}, "api", {"a", "b"}, set()),
         ({"client_id": "c"}, "api", set(), {"api", "c"}),
         ({"client_id": "c"}, None, set(), set()),
@@ -208,7 +208,8 @@ def test_an_audience_is_demanded_where_one_is_named_and_only_held_to_where_one_i
 
 def test_the_rules_are_those_of_the_resources() -> None:
     jwt = {"iss": "i", "client_id": ["c"], "leeway": 5}
-    link = linked(built(asked_provider(subject_claim="username"), opaque(link="k", jwt=jwt, cache_ttl=7)), "o")
+    asking = opaque(link="k", jwt=jwt, cache_ttl=7, token_type="Bearer")
+    link = linked(built(asked_provider(subject_claim="username"), asking), "o")
 
     assert rules(link) == OpaqueRules(
         issuer="i",
@@ -219,6 +220,7 @@ def test_the_rules_are_those_of_the_resources() -> None:
         leeway=5,
         subject_claim="username",
         cache_ttl=7,
+        token_type="Bearer",
     )
 
 
