@@ -318,7 +318,7 @@ def test_an_endpoint_that_refuses_our_own_credential_is_an_outage_and_is_logged_
     assert "TokenIntrospector/keycloak-opaque-introspector" in answer.json["hint"]
     assert own_issuer.requests["introspection"] == 2
     [record] = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert "refuses the credential of this app" in record.getMessage()
+    assert "the introspection endpoint refuses this credential" in record.getMessage()
     assert "hush" not in caplog.text + answer.text
 
 

@@ -15,6 +15,7 @@ from ..errors import REST, InvalidToken, ProviderUnavailable, Refusal
 from ..http import Answer, Http
 from .client_authentication import ClientAuthentication
 from .endpoints import Endpoint
+from .remote_document import Resting
 
 IN_FLIGHT = 8
 """Calls to one endpoint at a time. A thread of the server waits in each, and a slow provider must not have them all."""
@@ -23,10 +24,7 @@ USELESS = 1000
 
 _EVERY_TOKEN = None
 _UNSUPPORTED = "the provider answers no questions about tokens of this kind"
-_CREDENTIAL_HINT = (
-    "the introspection endpoint refuses the credential of this app with status {status}; correct client_id and "
-    "client_secret, or authorization, in introspection_endpoint"
-)
+_CREDENTIAL_HINT = "{owner}: the introspection endpoint refuses this credential with status {status}; correct it"
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +42,8 @@ class IntrospectionEndpoint:
 
     :param endpoint: where it is.
     :param authentication: how this app shows it who it is.
-    :param resource: whose credential that is, for the log and for hints, ``"TokenIntrospector/opaque"``.
+    :param owner: where that credential stands, for the log and for hints,
+        ``"TokenIntrospector/opaque introspection_endpoint"``.
     :param clock: seconds since the epoch.
     """
 
@@ -54,13 +53,13 @@ class IntrospectionEndpoint:
         endpoint: Endpoint,
         authentication: ClientAuthentication,
         *,
-        resource: str = "TokenIntrospector",
+        owner: str = "TokenIntrospector",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.endpoint = endpoint
         self._http = http
         self._authentication = authentication
-        self._resource = resource
+        self._owner = owner
         self._clock = clock
         self._calls = threading.BoundedSemaphore(IN_FLIGHT)
         self._resting = Rest(REST, 2, clock)
@@ -98,19 +97,22 @@ class IntrospectionEndpoint:
         try:
             url = self.endpoint.locate()
             return url, self._http.post_form(url, form, headers=self._authentication.headers)
+        except Resting:
+            # Whoever looks for the address rests already, and nobody was asked.
+            raise
         except ProviderUnavailable as down:
             self._resting.note(_EVERY_TOKEN, down)
             raise
 
     def _failure(self, host: str, answer: Answer, asked_about: bytes) -> Refusal:
         if _refuses_credential(answer):
-            refused = CredentialRefused(hint=f"{self._resource}: {_CREDENTIAL_HINT.format(status=answer.status)}")
+            refused = CredentialRefused(hint=_CREDENTIAL_HINT.format(owner=self._owner, status=answer.status))
             self._resting.note(_EVERY_TOKEN, refused)
             self._report_credential(host, refused)
             return refused
         if _error(answer) == "unsupported_token_type":
             # oidc-provider has this for JWTs. The error is the one of revocation (RFC 7009 section 2.2.1).
-            hint = f"{self._resource}: {_UNSUPPORTED}; verify JWTs by their signature"
+            hint = f"{self._owner}: {_UNSUPPORTED}; verify JWTs by their signature"
             unsupported = InvalidToken(_UNSUPPORTED, hint=hint)
             self._without_use.note(asked_about, unsupported)
             return unsupported

@@ -38,7 +38,7 @@ class NoEndpoint:
 class Inquiry(NamedTuple):
     """Where to ask, and as whom.
 
-    :param owner: the resource whose credential that is.
+    :param owner: where that credential stands, for the log and for hints.
     :param issues: why nobody is asked.
     """
 
@@ -60,7 +60,7 @@ def inquiry_of(introspector: TokenIntrospector, provider: IdentityProvider | Non
     try:
         if own is not None:
             endpoint = StoredEndpoint(own.url)
-            return Inquiry(endpoint, _own_authentication(own), introspector.name)
+            return Inquiry(endpoint, _own_authentication(own), f"{introspector.name} introspection_endpoint")
         if provider is None:
             raise Rejected.at("introspection_endpoint", "is required, since no provider is linked that could be asked")
         client = _client_of(provider)

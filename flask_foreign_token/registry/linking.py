@@ -189,7 +189,7 @@ class Linker:
             # It knows that it was refused, and leaves the provider alone for a while; an edit changes nothing there.
             return before.introspector.endpoint
         return IntrospectionEndpoint(
-            self._http, inquiry.endpoint, inquiry.authentication, resource=inquiry.owner, clock=self._clock
+            self._http, inquiry.endpoint, inquiry.authentication, owner=inquiry.owner, clock=self._clock
         )
 
     def _rules(self, settings: TokenIntrospector, provider: IdentityProvider | None) -> JwtRules:

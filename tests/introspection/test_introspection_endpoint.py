@@ -19,9 +19,11 @@ from flask_foreign_token.introspection.introspection_endpoint import (
     CredentialRefused,
     IntrospectionEndpoint,
 )
+from flask_foreign_token.introspection.remote_document import Resting
 
 from .concurrency import Clock
 from .introspecting import CLIENT, CLIENT_SECRET, Introspecting, introspecting
+from .signing import NOW
 
 BASIC = ClientAuthentication.basic(CLIENT, CLIENT_SECRET)
 TOKEN = "ory_at_b9Q.s3cr3t"
@@ -36,7 +38,7 @@ def provider() -> Iterator[Introspecting]:
 
 @pytest.fixture
 def endpoint(provider: Introspecting, http: Http, clock: Clock) -> IntrospectionEndpoint:
-    return IntrospectionEndpoint(http, StoredEndpoint(provider.url), BASIC, resource="TokenIntrospector/o", clock=clock)
+    return IntrospectionEndpoint(http, StoredEndpoint(provider.url), BASIC, owner="TokenIntrospector/o", clock=clock)
 
 
 def fails(endpoint: IntrospectionEndpoint, token: str = TOKEN) -> ProviderUnavailable:
@@ -264,6 +266,29 @@ def test_what_cannot_be_discovered_rests_too(http: Http, clock: Clock) -> None:
 
     assert fails(endpoint).hint == fails(endpoint, "another").hint == "no metadata"
     assert nowhere.asked == 1
+
+
+@dataclass
+class RestingAlready:
+    """Of an endpoint that could not be discovered a moment ago, and then can."""
+
+    rests: bool = True
+    known: str | None = None
+
+    def locate(self) -> str:
+        if self.rests:
+            raise Resting(None, hint="no metadata", at=NOW - REST + 1)
+        return "http://127.0.0.1:9/introspect"
+
+
+def test_a_discovery_that_rests_is_not_prolonged(http: Http, clock: Clock) -> None:
+    somewhere = RestingAlready()
+    endpoint = IntrospectionEndpoint(http, somewhere, BASIC, clock=clock)
+    assert fails(endpoint).hint == "no metadata"
+
+    somewhere.rests = False
+
+    assert fails(endpoint).hint == "the connection is refused"
 
 
 @pytest.mark.parametrize(
