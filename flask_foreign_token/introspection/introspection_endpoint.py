@@ -86,7 +86,7 @@ class IntrospectionEndpoint:
             url, answer = self._exchange(token)
         finally:
             self._calls.release()
-        said = answer.json
+        said = answer.json if answer.status == HTTPStatus.OK else None
         if isinstance(said, dict) and isinstance(said.get("active"), bool):
             self._credential_is_refused = False
             return said
