@@ -15,7 +15,7 @@ from sqlalchemy import Engine, inspect
 
 from . import credentials, metadata
 from .admin.routes import ENDPOINTS, blueprint
-from .decorators import open_views
+from .decorators import open_views, scopes_of
 from .errors import (
     ConfigError,
     DatabaseUnavailable,
@@ -25,6 +25,7 @@ from .errors import (
     Refusal,
     RegistryUnavailable,
 )
+from .http import Http
 from .request_state import ANONYMOUS, ANY_POLICY, Identity, RequestState, begin, enforce
 from .runtime import Runtime
 from .settings import CHALLENGE_CHARACTERS, Settings
@@ -35,6 +36,7 @@ from .users.store import owned_row
 if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
 
+    from .introspection.remote_keys import KeySourceState
     from .registry.database import RegistryTables
     from .users.models import Models
 
@@ -54,11 +56,13 @@ class _Views:
     :param free: endpoints that ask for nothing: static files, and the metadata.
     :param operator: endpoints that ask for the operator, and for nothing else.
     :param open: endpoints whose guard is not passed.
+    :param scopes: those that guards ask for, sorted.
     """
 
     free: frozenset[str]
     operator: frozenset[str]
     open: tuple[str, ...]
+    scopes: tuple[str, ...]
 
 
 class Application:
@@ -148,7 +152,11 @@ class Application:
             state.enforce(ANY_POLICY)
 
     def serve_metadata(self, resource: str) -> None:
-        """Add a route for the metadata of `resource` (:rfc:`9728#section-3`)."""
+        """Add a route for the metadata of `resource` (:rfc:`9728#section-3`).
+
+        :raises ConfigError: `resource` cannot be the identifier of an API.
+        """
+        metadata.check(resource, Http(allow_http_hosts=self.settings.allow_http_hosts))
 
         def view() -> dict[str, object]:
             try:
@@ -156,9 +164,12 @@ class Application:
             except Refusal as refusal:
                 self.refused(refusal)
                 raise
-            return metadata.document(resource, issuers)
+            views = self._views or self._read_views()
+            return metadata.document(resource, issuers, views.scopes)
 
-        self.app.add_url_rule(metadata.path_of(resource), METADATA, view)
+        # Without redirects: those that routing makes of slashes go to the host that the request names.
+        rule = metadata.rule_of(resource)
+        self.app.add_url_rule(rule, METADATA, view, strict_slashes=False, merge_slashes=False)
 
     def serve_admin(self, url_prefix: str) -> None:
         """Mount the operator's REST API."""
@@ -183,6 +194,10 @@ class Application:
             runtime.registry.load()
         finally:
             runtime.release()
+
+    def key_sources(self) -> list[KeySourceState]:
+        """How things stand with the keys of providers: see :meth:`.ForeignToken.key_sources`."""
+        return self.runtime().key_sources()
 
     def identify(self, state: RequestState) -> Identity:
         """Who makes a request, by the credential that it brought.
@@ -247,11 +262,23 @@ class Application:
             "`flask foreign-token provider add ID --issuer URL --audience A` registers a provider"
         )
 
+    def hint_for_unknown_form(self) -> str:
+        """What an operator should know when a token comes that is no JWT, and begins as none should."""
+        return (
+            "a token that is no JWT begins with the token_prefix of no TokenIntrospector of type opaque; "
+            f"correct that, or add one that takes such tokens: {_HOW_TO_ADD}"
+        )
+
     def _read_views(self) -> _Views:
         endpoints = ["static", *(f"{name}.static" for name in self.app.blueprints)]
         static = frozenset(name for name in endpoints if _is_flasks_own(self.app.view_functions.get(name)))
         operator = frozenset[str]() if self.settings.admin_url_prefix is None else ENDPOINTS
-        views = self._views = _Views(static | {METADATA}, operator, tuple(open_views(self.app.view_functions)))
+        views = self._views = _Views(
+            free=static | {METADATA},
+            operator=operator,
+            open=tuple(open_views(self.app.view_functions)),
+            scopes=tuple(scopes_of(self.app.view_functions.values())),
+        )
         for endpoint in views.open:
             logger.error(
                 "view %r is registered without its guard; move @require_policy below the route. "

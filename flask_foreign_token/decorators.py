@@ -16,6 +16,7 @@ from .settings import CHALLENGE_CHARACTERS
 View = TypeVar("View", bound=Callable[..., Any])
 
 _GUARDS = "__foreign_token_guards__"
+_SCOPES = "__foreign_token_scopes__"
 _SCOPE_CHARACTERS = CHALLENGE_CHARACTERS - {" "}
 
 
@@ -48,6 +49,14 @@ def open_views(view_functions: Mapping[str, Callable[..., Any]]) -> list[str]:
     one of them must stand before it on the way from what is registered.
     """
     return sorted(endpoint for endpoint, view in view_functions.items() if _is_open(view))
+
+
+def scopes_of(views: Iterable[Callable[..., Any]]) -> list[str]:
+    """The scopes that guards on the way of `views` ask for, sorted.
+
+    :param views: as they are registered; of a class-based view, every method counts.
+    """
+    return sorted({scope for view in views for step in _reached(view) for scope in getattr(step, _SCOPES, ())})
 
 
 def _is_open(view: Callable[..., Any]) -> bool:
@@ -96,6 +105,7 @@ def _guard(view: View, requirement: Requirement) -> View:
             return view(*args, **kwargs)
 
     _mark(view, guarded)
+    guarded.__dict__[_SCOPES] = requirement.scopes
     return guarded  # type: ignore[return-value]
 
 
@@ -126,6 +136,16 @@ def _behind(view: Callable[..., Any]) -> list[Callable[..., Any]]:
             held += getattr(step, "__dict__", {}).values()
         found += [item for item in held if _is_view_like(item) and not any(item is known for known in found)]
     return found
+
+
+def _reached(view: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """What :func:`_behind` finds, and what it finds behind the methods of a class-based view."""
+    for step in _behind(view):
+        yield step
+        view_class = getattr(step, "view_class", None)
+        if isinstance(view_class, type):
+            for _, method in inspect.getmembers_static(view_class, _is_view_like):
+                yield from _behind(method)
 
 
 def _is_filled(cell: Any) -> bool:

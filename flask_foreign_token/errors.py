@@ -8,6 +8,7 @@ check; they never hold a token, key, claim or address.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -24,6 +25,8 @@ from werkzeug.wrappers import Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+_ATTRIBUTE_VALUE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]+")
 
 REST = 5
 """Seconds after a failed exchange in which nothing is tried again; what ``Retry-After`` says."""
@@ -119,11 +122,15 @@ class Refusal(HTTPException):
         self.show_hint = False
 
     def challenge(self) -> str:
-        """The value of ``WWW-Authenticate``: each attribute once, in the characters the RFC allows."""
+        """The value of ``WWW-Authenticate``: each attribute once, in the characters the RFC allows.
+
+        What an application's own text has beside them stands in the body alone.
+        """
         attributes = [("realm", self.realm), *self.challenge_attributes()]
         if self.resource_metadata is not None:
             attributes.append(("resource_metadata", self.resource_metadata))
-        return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in attributes)
+        readable = ((name, value) for name, value in attributes if _ATTRIBUTE_VALUE.fullmatch(value))
+        return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in readable)
 
     def challenge_attributes(self) -> list[tuple[str, str]]:
         if self.challenge_error is None:

@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+
+from .errors import ConfigError
+from .http import Http
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 
+def check(resource: str, http: Http) -> None:
+    """Let `resource` pass as the identifier of an API (:rfc:`9728#section-2`).
+
+    :raises ConfigError: it is not ``https``, and not at a host that may be called without TLS, or its path is one that
+        no route can have.
+    """
+    try:
+        http.check_url(resource)
+    except ValueError as reason:
+        raise _unfit(str(reason)) from None
+    if not {*"<>"}.isdisjoint(rule_of(resource)):
+        raise _unfit("must have no < or > in its path, encoded or not")
+
+
 def path_of(resource: str) -> str:
-    """Where the document for `resource` is served: the well-known part before its path (:rfc:`9728#section-3`)."""
-    return WELL_KNOWN + urlsplit(resource).path.removesuffix("/")
+    """Where the document for `resource` is found: the well-known part before its path (:rfc:`9728#section-3.1`)."""
+    path = urlsplit(resource).path
+    return WELL_KNOWN if path == "/" else WELL_KNOWN + path
+
+
+def rule_of(resource: str) -> str:
+    """:func:`path_of` as a route sees it, which is decoded."""
+    return unquote(path_of(resource))
 
 
 def address_of(resource: str) -> str:
@@ -19,12 +42,20 @@ def address_of(resource: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{path_of(resource)}"
 
 
-def document(resource: str, issuers: Sequence[str]) -> dict[str, object]:
+def document(resource: str, issuers: Sequence[str], scopes: Sequence[str]) -> dict[str, object]:
     """The document; members without a value are left out (:rfc:`9728#section-3.2`).
 
     :param issuers: those whose tokens are accepted.
+    :param scopes: those that guards ask for.
     """
-    members: dict[str, object] = {"resource": resource, "bearer_methods_supported": ["header"]}
-    if issuers:
-        members["authorization_servers"] = list(issuers)
-    return members
+    members = {
+        "resource": resource,
+        "bearer_methods_supported": ["header"],
+        "authorization_servers": list(issuers),
+        "scopes_supported": list(scopes),
+    }
+    return {name: value for name, value in members.items() if value}
+
+
+def _unfit(reason: str) -> ConfigError:
+    return ConfigError(f"FOREIGN_TOKEN_RESOURCE {reason}; this works: 'https://api.example.com'")

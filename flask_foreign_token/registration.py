@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -80,14 +80,21 @@ class Product:
 
 KEYCLOAK = Product("Keycloak", "account")
 # The `sub` of a token of Entra ID differs from one application to the next, and Microsoft Graph answers for userinfo.
-ENTRA = Product("Microsoft Entra ID", "api://YOUR-API", takes_foreign_tokens=False, subject_claim="oid")
+ENTRA = Product("Microsoft Entra ID", "CLIENT-ID-OF-YOUR-API", takes_foreign_tokens=False, subject_claim="oid")
+# Tokens of its older form (`iss` ``https://sts.windows.net/TENANT/``) name the URI that was asked for.
+ENTRA_V1 = replace(ENTRA, audience="api://YOUR-API")
+# Only tokens of its own kind, which no API can check, are of use at its userinfo endpoint.
+GOOGLE = Product("Google", "https://your-api.example", takes_foreign_tokens=False)
 OTHER = Product(None, "https://your-api.example")
 
 
 def product_of(metadata: ServerMetadata) -> Product:
     """Which kind of provider published `metadata`."""
-    if urlsplit(metadata.issuer).hostname in _ENTRA_HOSTS:
-        return ENTRA
+    issuer = urlsplit(metadata.issuer)
+    if issuer.hostname in _ENTRA_HOSTS:
+        return ENTRA if issuer.path.endswith("/v2.0") else ENTRA_V1
+    if issuer.hostname == "accounts.google.com":
+        return GOOGLE
     if "/protocol/openid-connect/" in (metadata.text("token_endpoint") or ""):
         return KEYCLOAK
     return OTHER

@@ -25,6 +25,7 @@ def test_a_bearer_header_gives_its_token(header: str) -> None:
     assert credentials.read(request_with(header)) == Credential("bearer", "abc.def")
 
 
+@pytest.mark.requirement("RFC 6750", "2.1", 2)
 def test_every_character_of_b64token_is_taken() -> None:
     token = "abcXYZ019-._~+/=="
 
@@ -36,6 +37,7 @@ def test_no_credential_and_other_schemes_are_none_of_ours(header: str | None) ->
     assert credentials.read(request_with(header)) is None
 
 
+@pytest.mark.requirement("RFC 6750", "2.1", 2)
 @pytest.mark.parametrize(
     "header",
     [

@@ -41,6 +41,8 @@ def app(make_app: MakeApp) -> Flask:
 # ---- the rows of the table
 
 
+@pytest.mark.requirement("RFC 6750", "3.1")
+@pytest.mark.requirement("RFC 9110", "11.6.1")
 def test_no_credential_is_401_without_an_error_code(app: Flask) -> None:
     answer = ask(app)
 
@@ -70,6 +72,7 @@ MALFORMED = [
 ]
 
 
+@pytest.mark.requirement("RFC 6750", "2.1")
 @pytest.mark.parametrize("header", MALFORMED, ids=lambda header: ascii(header[:20]))
 @pytest.mark.parametrize("path", ["/patients", "/open"])
 def test_a_malformed_header_is_400(app: Flask, path: str, header: str) -> None:
@@ -86,6 +89,7 @@ def test_16_kib_are_read(app: Flask) -> None:
     assert (answer.status_code, challenge(answer)["error"]) == (401, "invalid_token")
 
 
+@pytest.mark.requirement("RFC 9110", "11.6.2")
 @pytest.mark.parametrize("repeated", [True, False])
 def test_two_authorization_headers_are_400(app: Flask, issuer: Issuer, repeated: bool) -> None:
     good = f"Bearer {secret_token(issuer, sub='ann')}"
@@ -108,6 +112,7 @@ def test_a_bearer_token_beside_another_scheme_opens_nothing(
     assert answer.status_code in (400, 401)
 
 
+@pytest.mark.requirement("RFC 6750", "2")
 def test_a_token_in_query_and_header_is_400(app: Flask, issuer: Issuer) -> None:
     token = secret_token(issuer, sub="ann")
 
@@ -116,12 +121,15 @@ def test_a_token_in_query_and_header_is_400(app: Flask, issuer: Issuer) -> None:
     assert (answer.status_code, challenge(answer)["error"]) == (400, "invalid_request")
 
 
+@pytest.mark.requirement("RFC 6750", "2.3")
+@pytest.mark.requirement("RFC 9700", "4.3.2")
 def test_a_token_in_the_query_alone_is_no_credential(app: Flask, issuer: Issuer) -> None:
     answer = ask(app, path=f"/patients?access_token={secret_token(issuer, sub='ann')}")
 
     assert (answer.status_code, list(challenge(answer))) == (401, ["realm"])
 
 
+@pytest.mark.requirement("RFC 6750", "2.2")
 def test_a_token_in_a_form_is_no_credential_and_one_too_many_beside_a_header(app: Flask, issuer: Issuer) -> None:
     app.post("/form", endpoint="form")(require_policy(lambda: "in"))
     token = secret_token(issuer, sub="ann")
@@ -140,12 +148,14 @@ def test_the_body_is_left_to_the_view(app: Flask, issuer: Issuer, kind: str) -> 
     assert answer.data == b"a=1&b=2"
 
 
+@pytest.mark.requirement("RFC 6750", "2.1")
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])
 @pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
 def test_case_does_not_matter_in_the_name_and_scheme(app: Flask, issuer: Issuer, name: str, scheme: str) -> None:
     assert ask(app, headers={name: f"{scheme} {secret_token(issuer, sub='ann')}"}).status_code == 200
 
 
+@pytest.mark.requirement("RFC 9449", "7.1")
 @pytest.mark.parametrize(
     "header", ["Basic YTpi", "DPoP abc", "Digest x=y", "Negotiate abc", "BearerX abc", "Token a b"]
 )
@@ -166,6 +176,8 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.requirement("RFC 6749", "7")
+@pytest.mark.requirement("RFC 6750", "3.1", 2)
 @pytest.mark.parametrize("claims", [row[1] for row in WRONG], ids=[row[0] for row in WRONG])
 @pytest.mark.parametrize("path", ["/patients", "/open"])
 def test_a_wrong_token_is_401_invalid_token(app: Flask, issuer: Issuer, path: str, claims: dict[str, Any]) -> None:
@@ -189,6 +201,9 @@ def test_descriptions_tell_the_checks_apart(app: Flask, issuer: Issuer) -> None:
     assert len(texts) >= len(WRONG) - 1
 
 
+@pytest.mark.requirement("RFC 6749", "7")
+@pytest.mark.requirement("RFC 6750", "3.1", 2)
+@pytest.mark.requirement("RFC 9700", "2.3", 2)
 def test_a_missing_scope_is_403_and_names_the_scope(app: Flask, issuer: Issuer) -> None:
     answer = ask(app, secret_token(issuer, sub="ann", scope="openid"), "/scope")
 
@@ -197,6 +212,7 @@ def test_a_missing_scope_is_403_and_names_the_scope(app: Flask, issuer: Issuer) 
     assert (said["error"], said["scope"]) == ("insufficient_scope", "patient.read patient.write")
 
 
+@pytest.mark.requirement("RFC 6750", "3")
 def test_a_denial_by_policies_is_403_without_an_error_code(app: Flask, issuer: Issuer) -> None:
     answer = ask(app, secret_token(issuer, sub="bob"))
 
@@ -288,6 +304,7 @@ def refusals(app: Flask, issuer: Issuer) -> Iterator[TestResponse]:
     yield ask(app, secret_token(issuer, sub="ann", scope="openid"), "/scope")
 
 
+@pytest.mark.requirement("RFC 9111", "3.5")
 def test_refusals_are_json_and_never_stored(app: Flask, issuer: Issuer) -> None:
     for answer in refusals(app, issuer):
         assert answer.mimetype == "application/json"
@@ -380,6 +397,8 @@ def test_a_refusal_that_the_caller_causes_has_no_hint(
     assert caplog.records == []
 
 
+@pytest.mark.requirement("RFC 6749", "10.3")
+@pytest.mark.requirement("RFC 9700", "4.9", 2)
 def test_tokens_reach_no_log(app: Flask, issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
     tokens = [
         secret_token(issuer, sub="ann"),

@@ -235,6 +235,7 @@ def test_a_streamed_answer_sees_user_and_token_to_its_end(make_app: MakeApp, iss
     assert ask(app, token, "/stream").text == f"ann\n{ask(app, token, '/me').json['user']}\n"
 
 
+@pytest.mark.requirement("RFC 9110", "9.3.2")
 def test_head_is_decided_as_get(make_app: MakeApp, issuer: Issuer) -> None:
     app = make_app(trusting_a_secret(GET_ONLY))
 

@@ -88,6 +88,8 @@ def test_an_address_of_any_other_shape_is_refused(url: str) -> None:
         Http().check_url(url)
 
 
+@pytest.mark.requirement("RFC 6749", "10.3")
+@pytest.mark.requirement("RFC 8414", "2")
 @pytest.mark.parametrize(
     "url",
     [

@@ -21,6 +21,8 @@ def test_a_certificate_that_the_system_trusts_is_accepted(http: Http, trusted: s
     assert server.connections == 1
 
 
+@pytest.mark.requirement("RFC 8414", "6.1")
+@pytest.mark.requirement("RFC 7662", "4", 2)
 def test_a_certificate_that_nobody_vouches_for_is_refused(
     http: Http, tmp_path: Path, reasons: Callable[[], list[str]]
 ) -> None:
@@ -33,6 +35,8 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     assert reasons() == ["127.0.0.1: its certificate is not trusted"]
 
 
+@pytest.mark.requirement("RFC 8414", "6.1")
+@pytest.mark.requirement("RFC 7662", "4", 2)
 def test_a_trusted_certificate_of_another_host_is_refused(
     http: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reasons: Callable[[], list[str]]
 ) -> None:

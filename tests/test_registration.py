@@ -119,11 +119,19 @@ def test_entra_makes_users_from_claims_and_names_them_by_oid() -> None:
     assert introspector["jwks_uri"] == f"{TENANT}/discovery/v2.0/keys"
 
 
+def test_google_makes_users_from_claims() -> None:
+    provider, _ = provider_and_introspector(published("https://accounts.google.com"))
+
+    assert (provider["title"], provider["userinfo-source"]) == ("Google", "id-token")
+    assert "userinfo_endpoint" not in provider
+
+
 @pytest.mark.parametrize(
     ("found", "audience"),
     [
         (published(token_endpoint=f"{ISSUER}/protocol/openid-connect/token"), "account"),
-        (entra(), "api://YOUR-API"),
+        (entra(), "CLIENT-ID-OF-YOUR-API"),
+        (published("https://sts.windows.net/00000000-0000-0000-0000-000000000000/"), "api://YOUR-API"),
         (published(), "https://your-api.example"),
         (published("https://login.microsoftonline.com.evil.example/v2.0"), "https://your-api.example"),
     ],

@@ -82,6 +82,7 @@ def test_a_setting_is_read_from_the_config_and_from_the_environment(
     assert from_environment == from_config
 
 
+@pytest.mark.requirement("RFC 9728", "2")
 @pytest.mark.parametrize(("name", "given"), BAD)
 def test_a_wrong_value_is_refused_by_name_and_with_one_that_works(name: str, given: object) -> None:
     with pytest.raises(ConfigError, match=rf"^{PREFIX}{name} (is|holds) .*; this works: .+") as refused:
