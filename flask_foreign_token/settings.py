@@ -156,7 +156,7 @@ class Settings:
         "this API's identifier: the default audience; serves RFC 9728 metadata",
     )
     require_audience: bool = _setting(
-        True, _boolean, "True", "refuse an introspector that accepts tokens meant for another API"
+        True, _boolean, "True", "refuse an introspector of JWTs that accepts those meant for another API"
     )
     token_cache_size: int = _setting(10_000, _number(100, 10_000_000, int), "10_000", "verified tokens kept in memory")
     user_ttl: float = _setting(30.0, _number(0, 3600), "30", "seconds for which a user's snapshot is believed")
