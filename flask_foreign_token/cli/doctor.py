@@ -10,10 +10,10 @@ from dataclasses import asdict
 import click
 from flask.cli import with_appcontext
 
-from ..diagnosis.examination import examine
+from ..diagnosis.examination import examine, examine_unlinked
 from ..diagnosis.findings import Finding, Mark
 from ..diagnosis.grants import SCOPE, Login
-from ..diagnosis.trust import add_command, provider_ids, switched_off
+from ..diagnosis.trust import add_command, provider_ids, switched_off, unlinked
 from ..errors import DatabaseUnavailable, RegistryUnavailable, Rejected
 from ..registry.snapshot import RegistrySnapshot
 from ..runtime import Runtime
@@ -65,9 +65,12 @@ def doctor(
 ) -> None:
     """Find out whether the tokens of a provider are taken, and if not, why.
 
-    ID is that of an IdentityProvider; without it all are checked that are active. What is checked: what is stored, the
-    provider's discovery document, its keys, the clocks, and with a client a token: whether one is issued, whether it is
-    taken here, and whether userinfo answers to it. Nothing is stored, and no token or secret is shown.
+    ID is that of an IdentityProvider; without it all are checked that are active, and the introspectors that belong to
+    none. What is checked: what is stored, the provider's discovery document, its keys, whether it lets this app ask
+    about opaque tokens, the clocks, and with a client a token: whether one is issued, whether it is taken here, and
+    whether userinfo answers to it. Nothing is stored, and no token or secret is shown.
+
+    The introspection endpoint is asked about a made-up token, with the credential that is stored for it.
 
     A stored secret is sent to the stored token_endpoint. Where none is stored, it is sent to the one that the provider
     publishes if that is at the host of the stored issuer, introspection_endpoint or revocation_endpoint.
@@ -97,10 +100,12 @@ class _Report:
         self._counts: Counter[Mark] = Counter()
         self._given: set[tuple[tuple[str, ...], ...]] = set()
 
-    def section(self, provider_id: str | None, findings: Iterable[Finding]) -> None:
-        """Findings about a provider; none: about all."""
-        if not self._as_json and provider_id is not None:
-            print_lines([f"IdentityProvider/{provider_id}"])
+    def section(self, provider_id: str | None, findings: Iterable[Finding], *, heading: str | None = None) -> None:
+        """Findings about a provider; none: about what is under `heading`, or without one about all."""
+        if heading is None and provider_id is not None:
+            heading = f"IdentityProvider/{provider_id}"
+        if not self._as_json and heading is not None:
+            print_lines([heading])
         for finding in findings:
             self._counts[finding.mark] += 1
             if not self._as_json:
@@ -136,9 +141,10 @@ class _Report:
 
 
 def _examine_all(runtime: Runtime, snapshot: RegistrySnapshot, id_: str | None, login: Login, report: _Report) -> None:
-    """Examine the provider of that id; none: all that are active, with the others named."""
+    """Examine the provider of that id; none: all that are active, with the others named, and what belongs to none."""
     ids = [id_] if id_ else provider_ids(snapshot)
-    if not ids:
+    alone = [] if id_ else unlinked(snapshot)
+    if not ids and not alone:
         command = (add_command(program(), "ID"),)
         report.section(None, [Finding(_REGISTRY, "failed", "no IdentityProvider is stored", command=command)])
     if len(ids) > 1:
@@ -150,6 +156,9 @@ def _examine_all(runtime: Runtime, snapshot: RegistrySnapshot, id_: str | None, 
         passed_over = None if id_ else switched_off(snapshot, provider_id)
         findings = examine(runtime.http, snapshot, provider_id, login, program=program())
         report.section(provider_id, [passed_over] if passed_over else findings)
+    for link in alone:
+        findings = examine_unlinked(runtime.http, snapshot, link, program=program())
+        report.section(None, findings, heading=link.settings.name)
 
 
 def _snapshot(runtime: Runtime, report: _Report) -> RegistrySnapshot | None:

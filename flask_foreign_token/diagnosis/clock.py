@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+from ..errors import ProviderUnavailable
+from ..http import Http
 from . import remedies
 from .findings import Finding
 
@@ -23,6 +29,26 @@ class ClockCheck:
         """Take a time that the provider tells; see :func:`check_clock`."""
         if self._found is None:
             self._found = check_clock(theirs, before, after, self._leeway)
+
+    def told_by(self, headers: Mapping[str, str], before: float, after: float) -> None:
+        """Take the time that an answer carries, if it does.
+
+        :param headers: of the answer, names in lower case.
+        """
+        theirs = time_of(headers)
+        if theirs is not None:
+            self.told(theirs, before, after)
+
+    def ask(self, http: Http, url: str) -> None:
+        """Take the time of an answer of `url`, unless one was told before."""
+        if self._found is not None:
+            return
+        before = time.time()
+        try:
+            answer = http.get(url)
+        except ProviderUnavailable:
+            return
+        self.told_by(answer.headers, before, time.time())
 
     def found(self) -> Finding:
         """What there is to say when nothing more will be told."""
@@ -47,3 +73,15 @@ def check_clock(theirs: float, before: float, after: float, leeway: float) -> Fi
         )
     found = f"the provider's is {apart:.0f} s {'ahead' if ahead > 0 else 'behind'}; tokens allow for {leeway:g} s"
     return Finding("clock", "failed" if apart > leeway else "warning", found, remedies.CLOCK)
+
+
+def time_of(headers: Mapping[str, str]) -> float | None:
+    """When an answer was given, in seconds since the epoch (:rfc:`9110#section-6.6.1`); none: it does not tell.
+
+    :param headers: of the answer, names in lower case.
+    """
+    try:
+        # What lay in a cache is that much older (RFC 9111 section 5.1).
+        return parsedate_to_datetime(headers["date"]).timestamp() + int(headers.get("age", "0"))
+    except (KeyError, ValueError, OverflowError):
+        return None

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from ..errors import ProviderUnavailable
 from ..http import Http
 from ..introspection.addresses import at_backchannel, origin_of
+from ..introspection.discovery import ServerMetadata
+from ..introspection.endpoints import DiscoveredEndpoint
+from ..introspection.published import Directory
 from ..printable import in_ascii
+from ..registry.endpoints import Endpoints
 from ..registry.linking import Linked
 from ..registry.resources import IdentityProvider
 from ..registry.snapshot import RegistrySnapshot
 from .clock import ClockCheck
+from .discovered import Failures, Location
 from .findings import Finding
 from .grants import GrantChecks, Login, TokenEndpoint
-from .reach import BINDING, Found, look_for_metadata, origins_of, origins_of_secret, reach_keys
-from .trust import Trust, check_trust
+from .inquiry import check_inquiry
+from .keys import check_keys
+from .reach import BINDING, Descriptions, Found, look_for_metadata, origins_of, origins_of_secret
+from .trust import Trust, check_trust, check_unlinked
 
 _BASIC = ("client_secret_basic",)
 # How clients authenticate where the metadata does not say (RFC 8414 section 2).
@@ -37,20 +46,93 @@ def examine(
     """
     trust = Trust.of(snapshot, provider_id)
     yield from check_trust(snapshot, provider_id, trust, program)
-    if trust.provider is None or trust.link is None or not trust.link.in_force:
+    provider = trust.provider
+    if provider is None or not trust.in_force:
         return
-    found = look_for_metadata(http, trust.provider, trust.link)
+    trust = replace(trust, links=trust.in_force)
+    visit = _Visit(http, trust, program)
+    found = visit.look_for_metadata()
     yield found.finding
-    clock = ClockCheck(trust.link.introspector.rules.leeway)
-    yield from reach_keys(http, trust.link, clock)
-    checks = GrantChecks(http, trust.provider, snapshot.introspection, trust.link, clock)
-    complete = login.completed(trust.provider)
+    yield from visit.sources(found.metadata)
+    userinfo = _userinfo_of(http, provider)
+    yield from visit.userinfo(userinfo)
+    complete = login.completed(provider)
     if complete.lacking:
         yield _not_asked_for(login.given, complete.lacking)
     else:
-        endpoint = _token_endpoint(http, trust.provider, trust.link, found, is_stored=complete.secret_is_stored)
-        yield from [endpoint] if isinstance(endpoint, Finding) else checks.run(endpoint, complete)
-    yield clock.found()
+        endpoint = _token_endpoint(http, provider, trust, found, is_stored=complete.secret_is_stored)
+        grants = GrantChecks(
+            http,
+            provider,
+            snapshot.introspection,
+            trust.links,
+            userinfo,
+            clock=visit.clock,
+            failures=visit.failures,
+            program=program,
+        )
+        yield from [endpoint] if isinstance(endpoint, Finding) else grants.run(endpoint, complete)
+    yield visit.clock.found()
+
+
+def examine_unlinked(http: Http, snapshot: RegistrySnapshot, link: Linked, *, program: str) -> Iterator[Finding]:
+    """As :func:`examine`, for an introspector that belongs to no provider; no token is asked for.
+
+    :param link: one of :func:`.trust.unlinked`.
+    """
+    yield from check_unlinked(snapshot, link, program)
+    if not link.in_force:
+        return
+    visit = _Visit(http, Trust(None, [link]), program)
+    found = visit.look_for_metadata()
+    yield found.finding
+    yield from visit.sources(found.metadata)
+    yield visit.clock.found()
+
+
+class _Visit:
+    """Calls what the introspectors of a provider rest on.
+
+    :param trust: with the introspectors that are in force, and no others.
+    :param program: how the command line is called, for remedies that are commands.
+    """
+
+    def __init__(self, http: Http, trust: Trust, program: str) -> None:
+        self._http = http
+        self._trust = trust
+        self._program = program
+        self.clock = ClockCheck(trust.leeway)
+        self._descriptions = Descriptions(http, self.clock)
+        self.failures = Failures(self._descriptions, program)
+
+    def look_for_metadata(self) -> Found:
+        """What the provider publishes about itself."""
+        return look_for_metadata(self._descriptions, self._trust)
+
+    def sources(self, metadata: ServerMetadata | None) -> Iterator[Finding]:
+        """Look at where each introspector has its knowledge from: keys, or an endpoint that is asked."""
+        for link in self._trust.links:
+            if not link.issues:
+                yield from check_keys(self._http, link, self.clock, self.failures)
+                yield from check_inquiry(self._http, link, metadata, self.failures, self._program)
+
+    def userinfo(self, location: Location | None) -> Iterator[Finding]:
+        """Look whether the address of userinfo can be discovered, where it is not stored."""
+        if location is None or not isinstance(location.endpoint, DiscoveredEndpoint):
+            return
+        try:
+            location.endpoint.locate()
+        except ProviderUnavailable as unavailable:
+            yield self.failures.of("userinfo", "", location, unavailable)
+        else:
+            yield Finding("userinfo", "ok", f"it is asked for at {location.shown}")
+
+
+def _userinfo_of(http: Http, provider: IdentityProvider) -> Location | None:
+    """Where userinfo is asked for; none: it is not."""
+    if provider.userinfo_source == "id-token":
+        return None
+    return Location.of_userinfo(Endpoints(http, Directory(http, grace=0.0)).userinfo(provider), provider)
 
 
 def _not_asked_for(given: Sequence[str], lacking: Sequence[str]) -> Finding:
@@ -60,7 +142,7 @@ def _not_asked_for(given: Sequence[str], lacking: Sequence[str]) -> Finding:
 
 
 def _token_endpoint(
-    http: Http, provider: IdentityProvider, link: Linked, found: Found, *, is_stored: bool
+    http: Http, provider: IdentityProvider, trust: Trust, found: Found, *, is_stored: bool
 ) -> TokenEndpoint | Finding:
     """Where secrets may be sent: to the stored address, or to one that is published at a host that is stored.
 
@@ -76,8 +158,8 @@ def _token_endpoint(
     place = f"IdentityProvider/{provider.id} token_endpoint"
     if published is None:
         return Finding("token", "failed", "no token endpoint is known", (f"Store {place}: URL.",))
-    url = at_backchannel(published, link.settings.jwt.iss, found.base)
-    if origin_of(url) in (origins_of_secret(provider) if is_stored else origins_of(provider, link)):
+    url = at_backchannel(published, trust.issuer or "", found.base)
+    if origin_of(url) in (origins_of_secret(provider) if is_stored else origins_of(trust)):
         return TokenEndpoint(http, url, methods)
     named = f"the metadata names a token endpoint at {in_ascii(origin_of(url))}, which gets"
     remedy = (f"If that is the provider's, store it as {place}: {in_ascii(url)}",)

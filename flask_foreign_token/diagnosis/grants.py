@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from urllib.parse import quote_plus
 
 from ..errors import InsufficientScope, InvalidToken, ProviderUnavailable, Refusal
 from ..http import Answer, Http
+from ..introspection.choosing import UnknownIssuer
+from ..introspection.client_authentication import ClientAuthentication
 from ..introspection.token import Credential, Introspector, Token
 from ..printable import in_ascii
 from ..registry.fields import MASK
@@ -20,6 +20,8 @@ from ..registry.resources import IdentityProvider
 from ..users.userinfo import UserinfoEndpoint
 from . import remedies
 from .clock import ClockCheck
+from .commands import rewriting
+from .discovered import Failures, Location
 from .findings import Finding
 from .reach import out_of_reach
 
@@ -104,27 +106,42 @@ class TokenEndpoint:
         if not login.client_secret:
             return self.http.post_form(self.url, {**form, "client_id": login.client_id or ""})
         if self.auth_methods and "client_secret_post" not in self.auth_methods:
-            return self.http.post_form(self.url, form, headers={"Authorization": _basic(login)})
-        client = {"client_id": login.client_id or "", "client_secret": login.client_secret}
-        return self.http.post_form(self.url, {**form, **client})
+            client = _basic(login)
+        else:
+            client = ClientAuthentication.post(login.client_id or "", login.client_secret)
+        return self.http.post_form(self.url, {**form, **client.form}, headers=client.headers)
 
 
 class GrantChecks:
     """Goes the way of a token: from its issue to the user it stands for.
 
-    :param link: of the TokenIntrospector that must vouch for it.
+    :param introspector: all that are in force, as requests have them.
+    :param links: of the TokenIntrospectors of the provider, one of which must vouch for it.
+    :param userinfo: where userinfo is asked for; none: users are made from the claims of their tokens.
     :param clock: is told when tokens were issued.
+    :param program: how the command line is called, for remedies that are commands.
     """
 
     def __init__(
-        self, http: Http, provider: IdentityProvider, introspector: Introspector, link: Linked, clock: ClockCheck
+        self,
+        http: Http,
+        provider: IdentityProvider,
+        introspector: Introspector,
+        links: Sequence[Linked],
+        userinfo: Location | None,
+        *,
+        clock: ClockCheck,
+        failures: Failures,
+        program: str,
     ) -> None:
         self._http = http
         self._provider = provider
         self._introspector = introspector
-        self._link = link
-        self._name = f"TokenIntrospector/{link.settings.id}"
+        self._links = links
+        self._userinfo_location = userinfo
         self._clock = clock
+        self._failures = failures
+        self._program = program
 
     def run(self, endpoint: TokenEndpoint, login: Login) -> Iterator[Finding]:
         """Ask for a token with each grant that `login` allows, and try what is issued."""
@@ -140,7 +157,7 @@ class GrantChecks:
             if isinstance(taken, Finding):
                 yield taken
                 continue
-            yield Finding(f"{grant}: token", "ok", f"{self._name} takes it; it has {len(taken.claims)} claims")
+            yield _taken(f"{grant}: token", taken)
             issued_at = taken.claims.get("iat")
             if isinstance(issued_at, int | float):
                 self._clock.told(issued_at, before, after)
@@ -153,52 +170,74 @@ class GrantChecks:
         try:
             answer = endpoint.ask(login, form)
         except ProviderUnavailable as unavailable:
-            return out_of_reach(grant, endpoint.url, unavailable)
+            return out_of_reach(grant, endpoint.url, unavailable, remedies.TOKEN_ENDPOINT)
         if answer.status >= HTTPStatus.BAD_REQUEST:
-            return _refused(grant, address, answer, login)
+            return self._refused(grant, address, answer, login)
         token = answer.json.get("access_token") if isinstance(answer.json, dict) else None
         if not isinstance(token, str) or not token:
-            return Finding(grant, "failed", f"{address} answers without an access_token")
+            return Finding(grant, "failed", f"{address} answers without an access_token", remedies.TOKEN_ENDPOINT)
         return Credential("bearer", token)
+
+    def _refused(self, grant: str, address: str, answer: Answer, login: Login) -> Finding:
+        said = answer.refusal or {}
+        error, description = _said(said.get("error"), login), _said(said.get("error_description"), login)
+        words = f'"{description}"' if description else "without a description"
+        found = f"{address} answers {answer.status}, {error or 'no error code'}, {words}"
+        remedy = remedies.for_token_endpoint(error, description)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            remedy = remedy or remedies.TOKEN_ENDPOINT
+        if not login.secret_is_stored or not (answer.status == HTTPStatus.UNAUTHORIZED or error == "invalid_client"):
+            return Finding(grant, "failed", found, remedy)
+        key = ("IdentityProvider", self._provider.id)
+        stored = (f"It is the client.secret that is stored at {'/'.join(key)}.", *remedies.SECRET)
+        return Finding(grant, "failed", found, (*remedy, *stored), rewriting(self._program, key))
 
     def _introspect(self, check: str, credential: Credential) -> Token | Finding:
         try:
             token = self._introspector.introspect(credential)
         except InvalidToken as refusal:
             reason = str(refusal.description)
-            return Finding(check, "failed", f"it is refused: {reason}", remedies.for_introspection(reason))
+            return Finding(check, "failed", f"it is refused: {reason}", self._remedy_for(refusal, reason))
         except Refusal as refusal:
-            return Finding(check, "failed", f"it cannot be checked: {refusal.hint or refusal.description}")
-        if token.introspector.id != self._link.settings.id:
+            remedy = remedies.for_outage(refusal, "") if isinstance(refusal, ProviderUnavailable) else ()
+            return Finding(check, "failed", f"it cannot be checked: {refusal.hint or refusal.description}", remedy)
+        if all(token.introspector.id != link.settings.id for link in self._links):
             # It is another provider's, and no business of this one's userinfo.
-            reason = f"it is taken by TokenIntrospector/{token.introspector.id}, not by {self._name}"
+            names = " or ".join(link.settings.name for link in self._links)
+            reason = f"it is taken by TokenIntrospector/{token.introspector.id}, not by {names}"
             return Finding(check, "failed", reason, remedies.ISSUER_AND_ADDRESS)
         return token
 
+    def _remedy_for(self, refusal: InvalidToken, reason: str) -> remedies.Remedy:
+        if isinstance(refusal, UnknownIssuer) and all(link.settings.jwt.iss is None for link in self._links):
+            return remedies.JWT_FOR_NOBODY
+        return remedies.for_introspection(reason)
+
     def _userinfo(self, check: str, token: Token, credential: Credential) -> Finding:
-        provider = self._provider
-        if provider.userinfo_source == "id-token" or provider.userinfo_endpoint is None:
+        location, provider = self._userinfo_location, self._provider
+        if token.subject is None:
+            return Finding(check, "ok", "is not asked; a token that names no subject has no user")
+        if location is None:
             return Finding(check, "ok", "is not asked; users are made from the claims of their tokens")
-        address = in_ascii(provider.userinfo_endpoint)
         # A new one each time, since it remembers for a while that it was refused.
-        endpoint = UserinfoEndpoint(self._http, provider.userinfo_endpoint, provider.userinfo_header)
+        endpoint = UserinfoEndpoint(self._http, location.endpoint, provider.userinfo_header)
         try:
             claims = endpoint.userinfo(token, credential)
         except InsufficientScope:
-            return Finding(check, "failed", f"{address} answers 403", remedies.OPENID)
+            return Finding(check, "failed", f"{location.shown} answers 403", remedies.OPENID)
         except InvalidToken as refusal:
-            return Finding(check, "failed", f"{address}: {refusal.description}", remedies.ISSUER_AND_ADDRESS)
+            remedy = remedies.for_introspection(str(refusal.description))
+            return Finding(check, "failed", f"{location.shown}: {refusal.description}", remedy)
         except ProviderUnavailable as unavailable:
-            return out_of_reach(check, provider.userinfo_endpoint, unavailable)
-        return Finding(check, "ok", f"{address} speaks of the same subject, in {len(claims)} claims")
+            return self._failures.of(check, "", location, unavailable, remedies.USERINFO)
+        return Finding(check, "ok", f"{location.shown} speaks of the same subject, in {len(claims)} claims")
 
 
-def _refused(grant: str, address: str, answer: Answer, login: Login) -> Finding:
-    said = answer.refusal or {}
-    error, description = _said(said.get("error"), login), _said(said.get("error_description"), login)
-    words = f'"{description}"' if description else "without a description"
-    found = f"{address} answers {answer.status}, {error or 'no error code'}, {words}"
-    return Finding(grant, "failed", found, remedies.for_token_endpoint(error, description))
+def _taken(check: str, token: Token) -> Finding:
+    found = f"TokenIntrospector/{token.introspector.id} takes it; it has {len(token.claims)} claims"
+    if token.subject is None:
+        found += ", and names no subject, so that it has no user"
+    return Finding(check, "ok", found)
 
 
 def _said(text: object, login: Login) -> str:
@@ -208,7 +247,8 @@ def _said(text: object, login: Login) -> str:
     secrets = sorted(filter(None, (login.client_secret, login.password)), key=len, reverse=True)
     patterns = [_pattern_of(secret) for secret in secrets]
     if login.client_secret:
-        patterns = [re.escape(_basic(login).removeprefix("Basic ").rstrip("=")), *patterns]
+        basic = _basic(login).headers["Authorization"].removeprefix("Basic ").rstrip("=")
+        patterns = [re.escape(basic), *patterns]
     return in_ascii(re.sub("|".join(patterns), MASK, text) if patterns else text)
 
 
@@ -228,7 +268,5 @@ def _spellings(character: str) -> str:
     return f"(?:{re.escape(character)}|(?i:{octets}){plus})"
 
 
-def _basic(login: Login) -> str:
-    """:rfc:`6749#section-2.3.1`"""
-    both = f"{quote_plus(login.client_id or '')}:{quote_plus(login.client_secret or '')}"
-    return f"Basic {b64encode(both.encode()).decode()}"
+def _basic(login: Login) -> ClientAuthentication:
+    return ClientAuthentication.basic(login.client_id or "", login.client_secret or "")

@@ -12,7 +12,7 @@ Remedy = tuple[str, ...]
 
 ISSUER_AND_ADDRESS: Remedy = (
     "What is compared and what is called are two things.",
-    "jwt.iss must be the iss of the tokens, character by character; it is never called.",
+    "jwt.iss must be the iss of the tokens, character by character; it is not called where addresses are stored.",
     "jwks_uri, token_endpoint and userinfo_endpoint are called, and may be at any host that answers from here.",
     "`provider add ID --issuer URL --backchannel ADDRESS --audience A` registers both, the one beside the other.",
     "In Keycloak, KC_HOSTNAME is what it calls itself; without it, that is whatever host it was asked at.",
@@ -26,14 +26,87 @@ CLOCK: Remedy = (
     "Let both machines take the time from NTP.",
     "jwt.leeway allows for a difference of up to 300 seconds, 30 by default.",
 )
+POLICY: Remedy = ("This one lets in all users of the provider:",)
+OPAQUE_POLICY: Remedy = (
+    "Introspection need not answer iss; where it does not, let the policy ask for active: true, or for client_id.",
+    "This one lets in whoever brings an opaque token of the issuer:",
+)
+SECRET: Remedy = (
+    "Where a registry file takes the secret from a variable, correct that.",
+    "Else write another in place of the mask, which is shown whatever is stored:",
+)
 KEYS: Remedy = ("See that jwks_uri is that of the very provider, and of the very realm, that issues the tokens.",)
 AUDIENCE: Remedy = (
     "Let the provider put what jwt.aud asks for into its tokens, or set jwt.aud to what it does put there.",
     "Keycloak names account for those who have roles of the client account, as default-roles-REALM gives them.",
     "For any other audience, Keycloak wants a mapper of the type Audience in one of the client's scopes.",
 )
+NO_AUDIENCE: Remedy = ("Set jwt.aud, for Keycloak to account.",)
+OPAQUE_AUDIENCE: Remedy = (
+    "Set jwt.aud to what introspection answers in aud of the tokens that are for this API.",
+    "Where it answers none, and names a token_type of access tokens alone, set token_type to Bearer at least.",
+)
 CLIENT: Remedy = ("jwt.client_id names the clients whose tokens are taken: add this one, or ask with another.",)
-
+ALGORITHMS: Remedy = (
+    "Name in jwt.algorithms what the provider signs with, or leave jwt.algorithms out: then the keys decide.",
+    "A key without alg serves RS256, or the one of RSA that jwt.algorithms names.",
+)
+TYPE: Remedy = (
+    "Leave jwt.typ out, unless the provider makes access tokens of that type.",
+    "With at+jwt, a token must have every claim that RFC 9068 asks for.",
+)
+KIND: Remedy = (
+    "It is an ID token, a refresh token or a logout token, and those give no access.",
+    "Send what the token endpoint calls access_token; see why the provider puts another kind there.",
+)
+BOUND: Remedy = (
+    "It is bound to a key of its client (DPoP, or a certificate), which this version does not check.",
+    "Let the provider issue tokens of the type Bearer to this client.",
+)
+SUBJECT: Remedy = (
+    "subject_claim of the IdentityProvider names the claim that identifies users; sub, unless it says otherwise.",
+    "See that the provider puts it into its tokens; Entra ID wants oid.",
+)
+LIFETIME: Remedy = ("A JWT must say when it ends: let the provider put exp into its tokens.",)
+NO_JWT: Remedy = (
+    "It is no JWT that can be read: the provider issues opaque tokens to this client, or encrypted ones.",
+    "A TokenIntrospector of type opaque asks the provider about tokens.",
+    "Or ask for JWTs: Auth0 wants the audience of the API named, oidc-provider a resource.",
+)
+PREFIX: Remedy = (
+    "No introspector of type opaque has the token_prefix that it begins with.",
+    "Set token_prefix to what the provider's tokens begin with, or leave it out where there is one such introspector.",
+)
+JWT_FOR_NOBODY: Remedy = (
+    "It is a JWT, which goes to the introspector that names its iss, and never to another one.",
+    "Set jwt.iss of the introspector of type opaque, or add a TokenIntrospector of type jwt.",
+)
+INACTIVE: Remedy = (
+    "See that the introspection endpoint is that of the very provider, and of the very realm, that issues the tokens.",
+    "Some providers say so too to a client that the token is not meant for: see what they want in aud.",
+)
+TOKEN_TYPE: Remedy = (
+    "Introspection names another type of token than Bearer, or none, as of a refresh token.",
+    "Where the provider names none of access tokens either, leave token_type of the introspector out.",
+)
+NO_INQUIRY: Remedy = ("Let a TokenIntrospector of type jwt verify JWTs by their signature.",)
+INTROSPECTION: Remedy = (
+    "See that the address is that of the introspection endpoint (RFC 7662) of the very provider.",
+    "In Keycloak, it ends with /protocol/openid-connect/token/introspect.",
+)
+CREDENTIAL: Remedy = (
+    "In Keycloak, the secret is under Clients, the client, Credentials; Client authentication must be on.",
+    *SECRET,
+)
+GULLIBLE: Remedy = ("See that the address is that of an introspection endpoint, and not of a stub.",)
+TOKEN_ENDPOINT: Remedy = (
+    "See that token_endpoint is that of the very provider, and answers by RFC 6749.",
+    "`provider add ID --issuer URL --audience A --replace` finds it anew.",
+)
+USERINFO: Remedy = (
+    "See that userinfo_endpoint is that of the very provider, and of the very realm, that issues the tokens.",
+    "Where it does not answer to such tokens, `userinfo-source: id-token` makes users from what they say.",
+)
 
 _CONTAINERS: Remedy = (
     "Inside a container, localhost is the container itself.",
@@ -62,9 +135,21 @@ _OUTAGES: Sequence[_Outage] = (
     _Outage("the connection is refused", _NOT_THERE, depends=True),
     _Outage("no answer in time", _NOT_THERE, depends=True),
     _Outage("no way leads there", _NOT_THERE),
+    _Outage(
+        "the connection was closed",
+        ("Something listens there and hangs up: see what it is, and its log.",),
+    ),
     _Outage("certificate is not trusted", ("SSL_CERT_FILE names the file of the authorities that are trusted.",)),
     _Outage("no TLS can be", ("Does it listen without TLS there? Then the address begins with http://.",)),
     _Outage("malformed HTTP", ("Does it listen with TLS there? Then the address begins with https://.",)),
+    _Outage("status 3", ("It sends elsewhere, and nothing follows it: store the address at which it answers itself.",)),
+    _Outage(
+        "does not call itself JSON",
+        ("It is a page for people, or of a proxy on the way: see that the address is right, and what answers there.",),
+    ),
+    _Outage("status 404", ("The host answers, so see that the path is right: in Keycloak, /realms/NAME and so on.",)),
+    _Outage("status 429", ("It is asked more often than it allows: wait, and see what else asks it.",)),
+    _Outage("must be https", ("FOREIGN_TOKEN_ALLOW_HTTP_HOSTS names the hosts that may be called without TLS.",)),
     _Outage("status 5", ("The host answers, and the provider has troubles of its own; see its log.",)),
 )
 
@@ -157,15 +242,35 @@ _TOKEN_ENDPOINT: Sequence[_Case] = (
 
 _INTROSPECTION: Sequence[tuple[str, Remedy]] = (
     ("the issuer is not known", ISSUER_AND_ADDRESS),
-    ("iss is not the issuer", ISSUER_AND_ADDRESS),
+    ("iss is ", ISSUER_AND_ADDRESS),
     ("aud ", AUDIENCE),
     ("the token was issued to another client", CLIENT),
     ("no key of the issuer", KEYS),
     ("the signature is wrong", KEYS),
+    ("the algorithm is not permitted", ALGORITHMS),
     ("the token has expired", CLOCK),
     ("iat lies ahead", CLOCK),
     ("nbf lies ahead", CLOCK),
+    ("exp is missing", LIFETIME),
+    ("the typ of the header", TYPE),
+    ("the header has no typ", TYPE),
+    ("the claim ", KIND),
+    ("a token with ", KIND),
+    ("a token that is bound", BOUND),
+    ("the token_type is not Bearer", TOKEN_TYPE),
+    ("the subject ", SUBJECT),
+    ("the token has not three parts", NO_JWT),
+    ("the token is not base64url", NO_JWT),
+    ("the token is encrypted", NO_JWT),
+    ("the token is not of a known form", PREFIX),
+    ("the token is not active", INACTIVE),
+    ("the provider answers no questions", NO_INQUIRY),
+    ("the token has no sub", USERINFO),
+    ("the provider does not take the token", (*USERINFO, *ISSUER_AND_ADDRESS)),
+    ("userinfo names another subject", USERINFO),
 )
+_MISSING = " is missing"
+# What is said of a claim that jwt.typ promises.
 
 
 def reason_of(unavailable: ProviderUnavailable) -> str:
@@ -195,4 +300,5 @@ def for_token_endpoint(error: str, description: str) -> Remedy:
 
 def for_introspection(description: str) -> Remedy:
     """For the description of a refusal of our own; nothing where none is known."""
-    return next((remedy for beginning, remedy in _INTROSPECTION if description.startswith(beginning)), ())
+    otherwise = TYPE if description.endswith(_MISSING) else ()
+    return next((remedy for beginning, remedy in _INTROSPECTION if description.startswith(beginning)), otherwise)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..introspection.jwt import JwtRules
+from ..introspection.opaque import OpaqueRules
+from ..introspection.token import Kind
 from ..registration import activation_command, policy_command
 from ..registry.fields import nearest
 from ..registry.linking import Linked
 from ..registry.parts import ProviderPart
 from ..registry.resources import IdentityProvider, Key
 from ..registry.snapshot import RegistrySnapshot
+from . import remedies
 from .admission import admissions
+from .commands import applying, rewriting
 from .findings import Finding
 
 _INACTIVE = "{} is not active, so none of its tokens is taken"
@@ -27,23 +30,53 @@ class Trust:
     """A provider as the registry has it.
 
     :param provider: none: it is not stored.
-    :param link: its introspector; none: there is none.
+    :param links: its introspectors; the one that names an issuer comes first.
     """
 
     provider: IdentityProvider | None
-    link: Linked | None
+    links: Sequence[Linked]
 
     @classmethod
     def of(cls, snapshot: RegistrySnapshot, provider_id: str) -> Trust:
         """What `snapshot` says of the IdentityProvider with that id."""
         part = snapshot.parts.get(("IdentityProvider", provider_id))
-        links = (link for link in snapshot.linked if link.settings.identity_provider == provider_id)
-        return cls(part.settings if isinstance(part, ProviderPart) else None, next(links, None))
+        links = [link for link in snapshot.linked if link.settings.identity_provider == provider_id]
+        links.sort(key=lambda link: (link.settings.jwt.iss is None, link.settings.id))
+        return cls(part.settings if isinstance(part, ProviderPart) else None, links)
+
+    @property
+    def in_force(self) -> list[Linked]:
+        """The introspectors that are active, as their provider is."""
+        return [link for link in self.links if link.in_force]
+
+    @property
+    def issuer(self) -> str | None:
+        """Whose tokens they take; none: nobody says so."""
+        return next((link.issuer for link in self.links if link.issuer is not None), None)
+
+    @property
+    def leeway(self) -> float:
+        """Seconds by which clocks may differ for each of its introspectors."""
+        return min(link.introspector.rules.leeway for link in self.links)
 
 
 def provider_ids(snapshot: RegistrySnapshot) -> list[str]:
     """Of every IdentityProvider that is stored, sorted."""
     return sorted(id_ for type_, id_ in snapshot.resources if type_ == "IdentityProvider")
+
+
+def unlinked(snapshot: RegistrySnapshot) -> list[Linked]:
+    """The introspectors that belong to no provider, so that their tokens have no user; by id."""
+    links = [link for link in snapshot.linked if link.settings.identity_provider is None]
+    return sorted(links, key=lambda link: link.settings.id)
+
+
+def secret_holder(link: Linked) -> Key:
+    """The resource that has the secret of an introspector."""
+    settings = link.settings
+    if settings.type == "opaque" and settings.introspection_endpoint is None:
+        return "IdentityProvider", settings.identity_provider or ""
+    return "TokenIntrospector", settings.id
 
 
 def add_command(program: str, provider_id: str) -> str:
@@ -52,7 +85,7 @@ def add_command(program: str, provider_id: str) -> str:
 
 
 def check_trust(snapshot: RegistrySnapshot, provider_id: str, trust: Trust, program: str) -> Iterator[Finding]:
-    """Look at provider, introspector, audience and policies.
+    """Look at provider, introspectors, audiences and policies.
 
     :param program: how the command line is called, for remedies that are commands.
     """
@@ -60,14 +93,28 @@ def check_trust(snapshot: RegistrySnapshot, provider_id: str, trust: Trust, prog
         yield _not_stored(snapshot, provider_id, program)
         return
     yield _provider(trust.provider, program)
-    if trust.link is None:
+    if not trust.links:
         command = f"{add_command(program, provider_id)} --replace"
         reason = f"no TokenIntrospector is linked to IdentityProvider/{provider_id}, so none of its tokens is taken"
         yield Finding("introspector", "failed", reason, command=(command,))
         return
-    yield _introspector(snapshot, trust.provider, trust.link, program)
-    yield _audience(trust.link.introspector.rules)
-    yield _policy(snapshot, provider_id, trust.link.settings.jwt.iss, program)
+    for link in trust.links:
+        yield _introspector(link, trust.provider, program, is_alone=not trust.in_force)
+        yield _audience(link)
+    yield from _policies(snapshot, provider_id, trust.in_force or trust.links, program)
+
+
+def check_unlinked(snapshot: RegistrySnapshot, link: Linked, program: str) -> Iterator[Finding]:
+    """Look at an introspector that belongs to no provider, at its audience and at the policies; nobody asked for it.
+
+    :param program: how the command line is called, for remedies that are commands.
+    """
+    if not link.settings.active:
+        yield Finding("introspector", "skipped", _INACTIVE.format(link.settings.name))
+        return
+    yield _introspector(link, None, program, is_alone=True)
+    yield _audience(link)
+    yield from _policies(snapshot, link.settings.id, [link], program)
 
 
 def _not_stored(snapshot: RegistrySnapshot, provider_id: str, program: str) -> Finding:
@@ -98,42 +145,92 @@ def _inactive(check: str, key: Key, program: str) -> Finding:
     return Finding(check, "failed", _INACTIVE.format("/".join(key)), ("Set active to true:",), command)
 
 
-def _introspector(snapshot: RegistrySnapshot, provider: IdentityProvider, link: Linked, program: str) -> Finding:
-    name, issuer = f"TokenIntrospector/{link.settings.id}", link.settings.jwt.iss
-    if not link.settings.active:
+def _introspector(link: Linked, provider: IdentityProvider | None, program: str, *, is_alone: bool) -> Finding:
+    """
+    :param is_alone: whether no other introspector of the provider is in force.
+    """
+    name, issuer = link.settings.name, link.introspector.issuer
+    if not link.settings.active and is_alone:
         return _inactive("introspector", ("TokenIntrospector", link.settings.id), program)
-    faults = [issue for issue in snapshot.out_of_service if issue.resource == name]
-    if faults:
-        return Finding("introspector", "failed", f"out of service: {'; '.join(map(str, faults))}")
-    if provider.issuer not in (None, issuer):
-        reason = f"{name} takes tokens of {issuer}, while the provider's issuer is {provider.issuer}"
+    if not link.settings.active:
+        return Finding("introspector", "skipped", f"{name} is not active, and counts as absent beside the others")
+    if link.issues:
+        reason = f"out of service: {'; '.join(map(str, link.issues))}"
+        return Finding("introspector", "failed", reason, remedies.SECRET, rewriting(program, secret_holder(link)))
+    found = f"{name} takes {_tokens_of(link)}"
+    if provider is None:
+        found += "; no provider is linked, so that its tokens have no user"
+    elif provider.issuer not in (None, issuer):
+        reason = f"{found}, while the provider's issuer is {provider.issuer}"
         return Finding("introspector", "warning", reason, ("Make the two equal, unless this is meant.",))
-    return Finding("introspector", "ok", f"{name} takes tokens of {issuer}")
+    return Finding("introspector", "ok", found)
 
 
-def _audience(rules: JwtRules) -> Finding:
+def _tokens_of(link: Linked) -> str:
+    settings = link.settings
+    if settings.type == "jwt":
+        return f"tokens of {link.issuer}"
+    prefix = f" that begin with {settings.token_prefix}" if settings.token_prefix else ""
+    if link.issuer is None:
+        return f"opaque tokens{prefix}; nobody names their issuer, and {link.introspector.issuer} stands for it"
+    return f"opaque tokens{prefix}{', and JWTs,' if settings.jwt.iss else ''} of {link.issuer}"
+
+
+def _audience(link: Linked) -> Finding:
+    rules, name = link.introspector.rules, link.settings.name
     if rules.audiences:
-        return Finding("audience", "ok", f"aud must name {_one_of(rules.audiences)}")
-    if rules.client_ids:
-        return Finding("audience", "ok", f"tokens must have been issued to {_one_of(rules.client_ids)}")
-    reason = "none is asked for, so tokens that are meant for any other application are taken"
-    return Finding("audience", "warning", reason, ("Set jwt.aud, for Keycloak to account.",))
+        return Finding("audience", "ok", f"{name}: aud must name {_one_of(rules.audiences)}")
+    takes_refresh_tokens = isinstance(rules, OpaqueRules) and rules.token_type is None
+    refresh_tokens = ", and refresh tokens where a provider calls them active" if takes_refresh_tokens else ""
+    remedy = remedies.OPAQUE_AUDIENCE if takes_refresh_tokens else remedies.NO_AUDIENCE
+    if not rules.client_ids:
+        reason = f"{name}: none is asked for, so tokens that are meant for any other API are taken{refresh_tokens}"
+        return Finding("audience", "warning", reason, remedy)
+    issued = f"{name}: tokens must have been issued to {_one_of(rules.client_ids)}"
+    if takes_refresh_tokens:
+        reason = f"{issued}; no aud is asked for, so these are taken whatever they are for{refresh_tokens}"
+        return Finding("audience", "warning", reason, remedy)
+    return Finding("audience", "ok", issued)
 
 
-def _policy(snapshot: RegistrySnapshot, provider_id: str, issuer: str, program: str) -> Finding:
-    remedy = ("This one lets in all users of the provider:",)
-    command = tuple(policy_command(program, provider_id, issuer))
+def _policies(snapshot: RegistrySnapshot, id_: str, links: Sequence[Linked], program: str) -> Iterator[Finding]:
+    """Look once for each kind of token at the policies, since these call the claims of each by another name.
+
+    :param id_: of what the policies are for.
+    """
     bodies = [resource.body for key, resource in snapshot.resources.items() if key[0] == "AccessPolicy"]
     active = [body for body in bodies if body.get("active", True)]
-    if not active:
-        reason = "there is no active AccessPolicy, so every request is denied"
-        return Finding("policy", "failed", reason, remedy, command)
-    admitting = admissions(active, issuer)
-    if not admitting:
-        reason = f"none of {len(active)} active policies names the issuer; it depends on the rest whether one lets in"
-        return Finding("policy", "warning", reason, remedy, command)
-    more = [f"and {len(admitting) - _NAMED} more"] if len(admitting) > _NAMED else []
-    return Finding("policy", "ok", "; ".join([*admitting[:_NAMED], *more]))
+    kinds = {_kind_of(link): link for link in reversed(links)}
+    for kind, link in reversed(kinds.items()):
+        about = "" if len(kinds) == 1 else f"for {'JWTs' if kind == 'jwt' else 'opaque tokens'}: "
+        admitting = admissions(active, link.introspector.issuer, kind)
+        remedy, command = _admitting(program, id_, link)
+        if not active:
+            reason = f"{about}there is no active AccessPolicy, so every request is denied"
+            yield Finding("policy", "failed", reason, remedy, command)
+        elif not admitting:
+            unnamed = f"none of {len(active)} active policies names the issuer"
+            reason = f"{about}{unnamed}; it depends on the rest whether one lets in"
+            yield Finding("policy", "warning", reason, remedy, command)
+        else:
+            more = [f"and {len(admitting) - _NAMED} more"] if len(admitting) > _NAMED else []
+            yield Finding("policy", "ok", about + "; ".join([*admitting[:_NAMED], *more]))
+
+
+def _admitting(program: str, id_: str, link: Linked) -> tuple[remedies.Remedy, tuple[str, ...]]:
+    """What to say of a policy that lets in tokens of an introspector, and the command that stores it."""
+    if _kind_of(link) == "jwt":
+        return remedies.POLICY, tuple(policy_command(program, id_, link.introspector.issuer))
+    matcho: dict[str, object] = {"token": {"active": True} if link.issuer is None else {"iss": link.issuer}}
+    if link.issuer is None and link.provider is not None:
+        # Nothing in the answer says whose it is.
+        matcho["user"] = {"identifier": {"$contains": {"system": link.provider.system}}}
+    body = {"resourceType": "AccessPolicy", "id": f"{id_}-opaque-policy", "engine": "matcho", "matcho": matcho}
+    return remedies.OPAQUE_POLICY, applying(program, body)
+
+
+def _kind_of(link: Linked) -> Kind:
+    return "opaque" if link.settings.type == "opaque" else "jwt"
 
 
 def _one_of(values: frozenset[str]) -> str:

@@ -24,13 +24,21 @@ USELESS = 1000
 
 _EVERY_TOKEN = None
 _UNSUPPORTED = "the provider answers no questions about tokens of this kind"
-_CREDENTIAL_HINT = "{owner}: the introspection endpoint refuses this credential with status {status}; correct it"
 
 log = logging.getLogger(__name__)
 
 
 class CredentialRefused(ProviderUnavailable):
-    """The provider does not let this app ask. It says nothing about the token."""
+    """The provider does not let this app ask. It says nothing about the token.
+
+    :param owner: where the credential stands.
+    :param status: of the answer.
+    """
+
+    def __init__(self, owner: str, status: int) -> None:
+        self.fact = f"the introspection endpoint refuses this credential with status {status}"
+        self.status = status
+        super().__init__(hint=f"{owner}: {self.fact}; correct it")
 
 
 class IntrospectionEndpoint:
@@ -106,7 +114,7 @@ class IntrospectionEndpoint:
 
     def _failure(self, host: str, answer: Answer, asked_about: bytes) -> Refusal:
         if _refuses_credential(answer):
-            refused = CredentialRefused(hint=_CREDENTIAL_HINT.format(owner=self._owner, status=answer.status))
+            refused = CredentialRefused(self._owner, answer.status)
             self._resting.note(_EVERY_TOKEN, refused)
             self._report_credential(host, refused)
             return refused

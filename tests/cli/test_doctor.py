@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 
 import pytest
@@ -8,8 +9,11 @@ from flask import Flask
 
 from flask_foreign_token.testing import Issuer
 
-from ..apps import policy, registry_of, trusting, write_registry
+from ..apps import Resource, introspector, policy, provider, registry_of, trusting, without, write_registry
 from ..conftest import MakeApp
+from ..diagnosis.checking import issuing
+from ..introspection.signing import jwk
+from ..publishing import OPENID, Publisher, metadata, publishing
 from .commands import fill, run
 
 SECRET = "my-client-secret"
@@ -24,6 +28,12 @@ def hidden() -> Iterator[Issuer]:
 
 
 @pytest.fixture
+def publisher() -> Iterator[Publisher]:
+    with publishing() as publisher:
+        yield publisher
+
+
+@pytest.fixture
 def app(empty_app: Flask, hidden: Issuer) -> Flask:
     return fill(empty_app, [*hidden.resources(), policy("all")])
 
@@ -33,20 +43,21 @@ def test_a_provider_that_is_well_ends_with_success(app: Flask) -> None:
 
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("IdentityProvider/keycloak\n")
-    assert result.stdout.endswith("\n13 ok\n")
+    assert result.stdout.endswith("\n14 ok\n")
 
 
 def test_each_line_has_a_mark_a_check_and_what_was_found(app: Flask) -> None:
     lines = run(app, "doctor", "keycloak", *LOGIN).stdout.splitlines()[1:-1]
 
-    assert [line.split()[0] for line in lines] == ["ok"] * 13
-    assert [line.split()[1] for line in lines][:7] == [
+    assert [line.split()[0] for line in lines] == ["ok"] * 14
+    assert [line.split()[1] for line in lines][:8] == [
         "provider",
         "introspector",
         "audience",
         "policy",
         "discovery",
         "keys",
+        "keys:",
         "client",
     ]
 
@@ -156,7 +167,7 @@ def test_a_provider_with_an_odd_issuer_does_not_keep_others_from_being_checked(
     result = run(app, "doctor")
 
     assert result.exit_code == 0, result.output
-    assert result.stdout.count("ok       keys") == 2
+    assert result.stdout.count("ok       keys ") == 2
     assert f"{hidden.discovery_url} names the issuer" in result.stdout
 
 
@@ -253,3 +264,125 @@ def test_an_introspector_out_of_service_is_told_and_the_rest_checked(make_app: M
     assert result.exit_code == 1
     assert "failed   registry" in result.stdout
     assert "failed   introspector" in result.stdout
+
+
+# ---- opaque tokens
+
+
+def opaque(issuer: Issuer, **endpoint: object) -> list[Resource]:
+    """`issuer` asked about opaque tokens; `endpoint` adds to who is asked, and as whom."""
+    described, asked = issuer.resources(kind="opaque")
+    asked["introspection_endpoint"] = {**as_object(asked["introspection_endpoint"]), **endpoint}
+    return [described, asked, policy("all")]
+
+
+def as_object(value: object) -> dict[str, object]:
+    assert isinstance(value, dict)
+    return value
+
+
+def test_a_provider_of_opaque_tokens_that_is_well_ends_with_success(empty_app: Flask, issuer: Issuer) -> None:
+    result = run(fill(empty_app, opaque(issuer)), "doctor", "keycloak", *LOGIN)
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith("\n13 ok\n")
+    assert "ok       introspection" in result.stdout
+
+
+def test_a_credential_that_is_refused_is_printed_with_the_command_that_mends_it(
+    empty_app: Flask, own_issuer: Issuer
+) -> None:
+    app = fill(empty_app, opaque(own_issuer, client_secret="wrong-secret"))
+
+    result = run(app, "doctor")
+
+    assert result.exit_code == 1
+    assert "failed   introspection" in result.stdout
+    assert "refuses" in result.stdout
+    get = "get TokenIntrospector keycloak-opaque-introspector"
+    assert f"\n(umask 077; flask foreign-token {get} >edited.yaml)\n" in result.stdout
+    assert "\nflask foreign-token apply edited.yaml && rm edited.yaml\n" in result.stdout
+    assert own_issuer.requests["introspection"] == 1
+    assert "wrong-secret" not in result.output
+
+
+def test_no_opaque_token_and_no_credential_is_printed(make_app: MakeApp, issuer: Issuer) -> None:
+    token = issuer.opaque_token(sub="ann")
+    with issuing(token) as token_endpoint:
+        described, *rest = opaque(issuer)
+        app = fill(make_app([]), [{**described, "token_endpoint": token_endpoint}, *rest])
+        output = run(app, "doctor", "keycloak", *LOGIN).output + run(app, "doctor", "keycloak", *LOGIN, "--json").output
+
+    assert "takes it" in output
+    for secret in (token, SECRET, "testpass123", "Basic ", "ann"):
+        assert secret not in output
+
+
+def test_json_has_the_same_form_for_every_finding(make_app: MakeApp, issuer: Issuer) -> None:
+    app = fill(make_app([]), opaque(issuer, client_secret="wrong-secret"))
+
+    entries = json.loads(run(app, "doctor", "--json").stdout)
+
+    assert {tuple(entry) for entry in entries} == {("provider", "check", "mark", "found", "remedy", "command")}
+    [refused] = [entry for entry in entries if entry["mark"] == "failed"]
+    assert refused["check"] == "introspection"
+    assert len(refused["command"]) == 3
+
+
+# ---- introspectors without a provider
+
+
+def alone(issuer: Issuer, **attributes: object) -> Resource:
+    return {**without(opaque(issuer)[1], "identity_provider"), "id": "alone", **attributes}
+
+
+def test_an_introspector_that_belongs_to_no_provider_is_checked_when_no_provider_is_named(
+    empty_app: Flask, own_issuer: Issuer, hidden: Issuer
+) -> None:
+    app = fill(empty_app, [alone(own_issuer), *hidden.resources("b"), policy("all")])
+
+    everything, named = run(app, "doctor"), run(app, "doctor", "b")
+
+    assert everything.exit_code == 0, everything.output
+    assert [line for line in everything.stdout.splitlines() if not line.startswith(" ")] == [
+        "IdentityProvider/b",
+        "TokenIntrospector/alone",
+        "14 ok, 1 skipped",
+    ]
+    assert "alone" not in named.stdout
+    assert own_issuer.requests["introspection"] == 1
+
+
+def test_it_needs_no_provider_beside_it(empty_app: Flask, own_issuer: Issuer) -> None:
+    app = fill(empty_app, [alone(own_issuer), policy("all")])
+
+    well = run(app, "doctor")
+    with own_issuer.fail("introspection", 403):
+        refused = run(app, "doctor", "--json")
+
+    assert (well.exit_code, refused.exit_code) == (0, 1), well.output
+    assert "no IdentityProvider is stored" not in well.stdout
+    assert {entry["provider"] for entry in json.loads(refused.stdout)} == {None}
+
+
+# ---- what must be discovered
+
+
+def test_an_address_elsewhere_is_taken_once_the_command_was_typed(make_app: MakeApp, publisher: Publisher) -> None:
+    issuer = f"{publisher.origin}/realms/clinic"
+    elsewhere = publisher.origin.replace("127.0.0.1", "localhost")
+    publisher.publish(f"/realms/clinic{OPENID}", metadata(issuer, elsewhere))
+    publisher.publish("/certs", {"keys": [jwk("RS256", "the-key")]})
+    described = provider("keycloak", issuer=issuer)
+    app = fill(make_app([]), [described, introspector("i", jwt={"iss": issuer}), policy("all")])
+
+    before = run(app, "doctor")
+    [command] = [line for line in before.stdout.splitlines() if line.startswith("{ ")]
+    get, echo = command.removeprefix("{ ").partition("; }")[0].split("; ")
+    stored = run(app, *shlex.split(get)[2:]).stdout
+    applied = run(app, "apply", "-", stdin=stored + shlex.split(echo)[1] + "\n")
+    after = run(app, "doctor")
+
+    assert (before.exit_code, applied.exit_code, after.exit_code) == (1, 0, 0), applied.output + after.output
+    assert "failed   keys" in before.stdout
+    assert "RS256 the-key" in after.stdout

@@ -54,3 +54,34 @@ def test_each_that_lets_in_is_named_with_how() -> None:
         "AccessPolicy/all lets everybody in",
         "AccessPolicy/clinic names the issuer",
     ]
+
+
+@pytest.mark.parametrize(
+    ("there", "admission"),
+    [
+        (policy("p"), "lets everybody in"),
+        (policy("p", {"token": {"iss": ISSUER}}), "names the issuer"),
+        (policy("p", {"$one-of": [{"user": "present?"}, {"token": {"iss": "#^https://id"}}]}), "names the issuer"),
+        (policy("p", {"token": {"scope": "#read"}}), "is about opaque tokens"),
+    ],
+)
+def test_a_policy_that_could_let_opaque_tokens_in_is_named_with_how(there: Resource, admission: str) -> None:
+    assert admissions([there], ISSUER, "opaque") == [f"AccessPolicy/p {admission}"]
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        policy("p", active=False),
+        policy("p", {"jwt": {"iss": ISSUER}}),
+        policy("p", {"token": {"iss": "https://other.example", "active": True}}),
+        policy("p", {"token": "present?"}),
+        policy("p", {"user": "present?"}),
+    ],
+)
+def test_any_other_policy_does_not_count_for_opaque_tokens(there: Resource) -> None:
+    assert admissions([there], ISSUER, "opaque") == []
+
+
+def test_a_policy_about_opaque_tokens_lets_no_jwt_in() -> None:
+    assert admissions([policy("p", {"token": {"iss": ISSUER}})], ISSUER) == []

@@ -35,6 +35,7 @@ def test_a_service_account_and_a_user_get_through(http: Http, hidden: Issuer) ->
             "policy",
             "discovery",
             "keys",
+            "keys: by id",
             "client credentials",
             "client credentials: token",
             "client credentials: userinfo",
@@ -114,6 +115,11 @@ def test_an_introspector_that_is_out_of_service_fails(http: Http) -> None:
 
     assert finding.mark == "failed"
     assert "jwt.secret" in finding.found
+    assert finding.command == (
+        "(umask 077; flask foreign-token get TokenIntrospector i >edited.yaml)",
+        "${EDITOR:-vi} edited.yaml",
+        "flask foreign-token apply edited.yaml && rm edited.yaml",
+    )
 
 
 def test_an_issuer_that_differs_from_the_providers_is_told(http: Http, issuer: Issuer) -> None:
@@ -131,7 +137,9 @@ def test_a_client_stands_for_an_audience(http: Http, issuer: Issuer) -> None:
     resources = trusting(issuer)
     resources[1]["jwt"] = {"iss": issuer.issuer, "client_id": "my-client"}
 
-    assert about(examined(http, resources), "audience").found == "tokens must have been issued to my-client"
+    finding = about(examined(http, resources), "audience")
+
+    assert finding.found == "TokenIntrospector/keycloak-jwt-introspector: tokens must have been issued to my-client"
 
 
 @pytest.mark.parametrize(

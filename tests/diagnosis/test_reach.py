@@ -145,7 +145,7 @@ def test_an_issuer_that_no_metadata_can_name_is_looked_for_nowhere(
 
     assert about(findings, "discovery").mark == "skipped"
     assert about(findings, "keys").mark == "ok"
-    assert publisher.asked == ["/realms/clinic/certs"]
+    assert set(publisher.asked) == {"/realms/clinic/certs"}
 
 
 def test_keys_are_counted_with_their_algorithms_and_what_keeps_others_from_serving(
@@ -154,7 +154,7 @@ def test_keys_are_counted_with_their_algorithms_and_what_keeps_others_from_servi
     finding = found(http, publisher, "keys")
 
     assert finding.mark == "ok"
-    assert finding.found == "2 of 3 keys serve (ES256, RS256); left out 1: use is not sig"
+    assert finding.found == "TokenIntrospector/i: 2 of 3 keys serve (ES256, RS256); left out 1: use is not sig"
 
 
 def test_keys_that_the_introspector_does_not_permit_do_not_serve(http: Http, publisher: Publisher) -> None:

@@ -77,6 +77,12 @@ def test_an_outage_of_a_local_address_comes_with_the_ways_out_of_a_container(
         ("its certificate is not trusted", "SSL_CERT_FILE"),
         ("no TLS can be agreed upon", "begins with http://"),
         ("an answer in malformed HTTP", "begins with https://"),
+        ("the connection was closed before an answer came", "hangs up"),
+        ("status 302", "sends elsewhere"),
+        ("a body that does not call itself JSON", "page for people"),
+        ("status 404", "the path is right"),
+        ("status 429", "more often than it allows"),
+        ("must be https; plain http is for some hosts", "FOREIGN_TOKEN_ALLOW_HTTP_HOSTS"),
         ("status 503", "its log"),
     ],
 )

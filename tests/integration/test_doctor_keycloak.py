@@ -138,7 +138,7 @@ def test_where_all_is_well_every_check_passes(app: Flask) -> None:
     result = run(app, "doctor", "keycloak", *login("my-client", "testuser"))
 
     assert result.exit_code == 0, result.output
-    assert result.stdout.endswith("\n13 ok\n")
+    assert result.stdout.endswith("\n14 ok\n")
     assert "1 of 2 keys serve (RS256); left out 1: use is not sig" in result.stdout
 
 

@@ -127,7 +127,9 @@ def test_an_answer_without_a_boolean_says_nothing_about_the_token(
 
 
 @pytest.mark.parametrize("status", [201, 202, 203, 400, 404, 405, 415, 422])
-def test_nor_does_an_answer_of_another_status(provider: Introspecting, endpoint: IntrospectionEndpoint, status: int) -> None:
+def test_nor_does_an_answer_of_another_status(
+    provider: Introspecting, endpoint: IntrospectionEndpoint, status: int
+) -> None:
     provider.status = status
     provider.answers[TOKEN] = {"active": True}
 
