@@ -46,7 +46,7 @@ class Location:
         """The address, and whether it was discovered."""
         address = in_ascii(self.endpoint.known or "")
         if isinstance(self.endpoint, DiscoveredEndpoint):
-            return f"{address} (published by {in_ascii(self.endpoint.published.issuer)})"
+            return f"{address} (published by {in_ascii(self.endpoint.metadata.issuer)})"
         return address
 
 
@@ -78,7 +78,7 @@ class Failures:
     def _undiscovered(
         self, check: str, endpoint: DiscoveredEndpoint, key: Key, failure: ProviderUnavailable
     ) -> Finding:
-        member, issuer = endpoint.member, endpoint.published.issuer
+        member, issuer = endpoint.member, endpoint.metadata.issuer
         place = f"{'/'.join(key)} {member}"
         failed = f"{place} is not stored, and cannot be discovered"
         instead = f"Or store {place}, so that nothing need be discovered for it."
@@ -95,7 +95,7 @@ class Failures:
         except Rejected as rejected:
             reason = f"{failed}: the metadata is not as it should be: {'; '.join(map(str, rejected.issues))}"
             return Finding(check, "failed", reason, ("Let the provider mend it.", instead))
-        if endpoint.published.state.last_error is not None:
+        if endpoint.metadata.state.last_error is not None:
             return Finding(check, "failed", f"{failed}: {remedies.reason_of(failure)}", (instead,))
         if not metadata.text(member):
             reason = f"{failed}: {in_ascii(metadata.address)} names none"

@@ -10,7 +10,7 @@ from ..http import Http
 from ..introspection.addresses import at_backchannel, origin_of
 from ..introspection.discovery import ServerMetadata
 from ..introspection.endpoints import DiscoveredEndpoint
-from ..introspection.published import Directory
+from ..introspection.remote_metadata import MetadataDirectory
 from ..printable import in_ascii
 from ..registry.endpoints import Endpoints
 from ..registry.linking import Linked
@@ -20,7 +20,7 @@ from .clock import ClockCheck
 from .discovered import Failures, Location
 from .findings import Finding
 from .grants import GrantChecks, Login, TokenEndpoint
-from .inquiry import check_inquiry
+from .introspection import check_introspection
 from .keys import check_keys
 from .reach import BINDING, Descriptions, Found, look_for_metadata, origins_of, origins_of_secret
 from .trust import Trust, check_trust, check_unlinked
@@ -114,7 +114,7 @@ class _Visit:
         for link in self._trust.links:
             if not link.issues:
                 yield from check_keys(self._http, link, self.clock, self.failures)
-                yield from check_inquiry(self._http, link, metadata, self.failures, self._program)
+                yield from check_introspection(self._http, link, metadata, self.failures, self._program)
 
     def userinfo(self, location: Location | None) -> Iterator[Finding]:
         """Look whether the address of userinfo can be discovered, where it is not stored."""
@@ -132,7 +132,7 @@ def _userinfo_of(http: Http, provider: IdentityProvider) -> Location | None:
     """Where userinfo is asked for; none: it is not."""
     if provider.userinfo_source == "id-token":
         return None
-    return Location.of_userinfo(Endpoints(http, Directory(http, grace=0.0)).userinfo(provider), provider)
+    return Location.of_userinfo(Endpoints(http, MetadataDirectory(http, grace=0.0)).userinfo(provider), provider)
 
 
 def _not_asked_for(given: Sequence[str], lacking: Sequence[str]) -> Finding:

@@ -85,7 +85,7 @@ def origins_of(trust: Trust) -> frozenset[str]:
     Beyond that `jwt.iss` adds none: it is what tokens are compared with, and nobody said that it may be called.
     """
     discovering = [endpoint for endpoint in _endpoints(trust.links) if isinstance(endpoint, DiscoveredEndpoint)]
-    issuers = [endpoint.published.issuer for endpoint in discovering]
+    issuers = [endpoint.metadata.issuer for endpoint in discovering]
     if trust.provider is not None and trust.provider.issuer is not None:
         issuers.append(trust.provider.issuer)
     return frozenset(map(origin_of, [*_stored_addresses(trust), *issuers])) - {""}

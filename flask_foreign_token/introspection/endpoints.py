@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from .published import Published
+from .remote_metadata import RemoteMetadata
 
 
 class Endpoint(Protocol):
@@ -42,21 +42,21 @@ class StoredEndpoint:
 class DiscoveredEndpoint:
     """An address that a provider publishes.
 
-    :param published: compared by identity.
+    :param metadata: compared by identity.
     :param member: of the metadata, ``"jwks_uri"``.
     """
 
-    published: Published
+    metadata: RemoteMetadata
     member: str
 
     @property
     def known(self) -> str | None:
         """The address in the metadata that are kept, if there are any."""
-        return self.published.known(self.member)
+        return self.metadata.known(self.member)
 
     def locate(self) -> str:
         """The address in the metadata.
 
-        :raises ProviderUnavailable: see :meth:`.Published.endpoint`.
+        :raises ProviderUnavailable: see :meth:`.RemoteMetadata.endpoint`.
         """
-        return self.published.endpoint(self.member)
+        return self.metadata.endpoint(self.member)

@@ -8,7 +8,7 @@ from ..errors import Rejected
 from ..http import Http
 from ..introspection.addresses import origin_of
 from ..introspection.endpoints import DiscoveredEndpoint, Endpoint, StoredEndpoint
-from ..introspection.published import Directory
+from ..introspection.remote_metadata import MetadataDirectory
 from .resources import IdentityProvider, TokenIntrospector
 from .schemas import SECRET_ADDRESSES
 
@@ -37,7 +37,7 @@ class Endpoints:
     :param http: checks the addresses at which is discovered.
     """
 
-    def __init__(self, http: Http, directory: Directory) -> None:
+    def __init__(self, http: Http, directory: MetadataDirectory) -> None:
         self._http = http
         self._directory = directory
 

@@ -12,8 +12,8 @@ from ..http import Http
 from ..introspection.choosing import Introspectors
 from ..introspection.jwt import JwtIntrospector
 from ..introspection.opaque import OpaqueIntrospector
-from ..introspection.published import Directory
 from ..introspection.remote_keys import KeySourceState, RemoteKeys
+from ..introspection.remote_metadata import MetadataDirectory
 from ..introspection.token import Versioned
 from ..policies.engine import Policies
 from ..users.provisioning import Provider
@@ -102,7 +102,7 @@ class SnapshotBuilder:
         self._key_grace = key_grace
         self._cache_size = cache_size
         self._clock = clock
-        self._endpoints = Endpoints(http, Directory(http, grace=key_grace, clock=clock))
+        self._endpoints = Endpoints(http, MetadataDirectory(http, grace=key_grace, clock=clock))
         self._maker = PartMaker(
             http,
             self._endpoints,

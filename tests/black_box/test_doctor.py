@@ -9,7 +9,7 @@ from flask import Flask
 
 from flask_foreign_token.testing import Issuer
 
-from ..apps import policy, trusting
+from ..apps import Resource, policy, trusting
 from .callers import Operated, everything, parsed, run
 
 CLIENT = ("--client-id", "my-client", "--client-secret", "my-client-secret")
@@ -131,3 +131,56 @@ def test_no_token_is_printed_or_logged(app: Flask, caplog):
     own = "".join(record.getMessage() for record in caplog.records if record.name.startswith("flask_foreign_token"))
     assert "eyJ" not in own
     assert "my-client-secret" not in own
+
+
+# ---- opaque tokens
+
+
+def asked(issuer: Issuer, secret: str = "my-client-secret") -> list[Resource]:
+    """A provider that is asked about opaque tokens, with that secret."""
+    provider, introspector = issuer.resources(kind="opaque")
+    endpoint = {"url": issuer.introspection_endpoint, "client_id": "my-client", "client_secret": secret}
+    return [provider, {**introspector, "introspection_endpoint": endpoint}, policy("all")]
+
+
+def test_an_endpoint_that_lets_the_app_ask_is_well(operated: Operated, own_issuer: Issuer):
+    marks = checks(operated(asked(own_issuer)), "keycloak", *CLIENT, *PERSON)
+
+    assert set(marks.values()) == {"ok"}
+    assert "introspection" in marks
+
+
+def test_an_endpoint_that_refuses_the_apps_credential_is_found(operated: Operated, own_issuer: Issuer):
+    app = operated(asked(own_issuer, "wrong-secret"))
+
+    said = run(app, "doctor", "keycloak", status=1).output
+
+    assert "client_secret" in said
+    assert "flask foreign-token get TokenIntrospector" in said
+    assert "wrong-secret" not in said
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_an_endpoint_that_answers_nonsense_is_found(operated: Operated, own_issuer: Issuer, status: int):
+    app = operated(asked(own_issuer))
+
+    with own_issuer.fail("introspection", status):
+        said = run(app, "doctor", "keycloak", status=1).output
+
+    assert str(status) in said
+    assert own_issuer.introspection_endpoint in said
+
+
+def test_an_introspector_that_asks_for_no_audience_is_a_warning(operated: Operated, own_issuer: Issuer):
+    provider, introspector, all_ = asked(own_issuer)
+    resources = [provider, {**introspector, "jwt": {"iss": own_issuer.issuer}}, all_]
+    app = operated(resources, FOREIGN_TOKEN_REQUIRE_AUDIENCE=False)
+
+    assert checks(app, "keycloak")["audience"] == "warning"
+
+
+def test_what_is_stored_is_asked_about_and_no_token_of_anybody(operated: Operated, own_issuer: Issuer):
+    run(operated(asked(own_issuer)), "doctor", "keycloak")
+
+    assert own_issuer.requests["introspection"] == 1
+    assert own_issuer.requests["token"] == 0

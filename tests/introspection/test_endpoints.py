@@ -7,8 +7,8 @@ import pytest
 from flask_foreign_token.errors import REST, ProviderUnavailable
 from flask_foreign_token.http import Http
 from flask_foreign_token.introspection.endpoints import DiscoveredEndpoint, StoredEndpoint
-from flask_foreign_token.introspection.published import Published
 from flask_foreign_token.introspection.remote_keys import RemoteKeys
+from flask_foreign_token.introspection.remote_metadata import RemoteMetadata
 
 from ..publishing import OPENID, Publisher, metadata, publishing
 from .concurrency import Background, Clock, at_once
@@ -25,8 +25,8 @@ def publisher() -> Iterator[Publisher]:
 
 
 @pytest.fixture
-def published(publisher: Publisher, http: Http, clock: Clock, background: Background) -> Published:
-    return Published(
+def remote(publisher: Publisher, http: Http, clock: Clock, background: Background) -> RemoteMetadata:
+    return RemoteMetadata(
         http,
         publisher.origin,
         origins=frozenset(),
@@ -39,8 +39,8 @@ def published(publisher: Publisher, http: Http, clock: Clock, background: Backgr
 
 
 @pytest.fixture
-def keys(published: Published, http: Http, clock: Clock, background: Background) -> RemoteKeys:
-    endpoint = DiscoveredEndpoint(published, "jwks_uri")
+def keys(remote: RemoteMetadata, http: Http, clock: Clock, background: Background) -> RemoteKeys:
+    endpoint = DiscoveredEndpoint(remote, "jwks_uri")
     return RemoteKeys(http, endpoint, ttl=TTL, grace=GRACE, clock=clock, begin=background, jitter=lambda: 0)
 
 
@@ -57,12 +57,12 @@ def test_stored_endpoints_are_one_where_the_address_is() -> None:
     assert len({one, other, StoredEndpoint("https://id.example/certs")}) == 2
 
 
-def test_discovered_endpoints_are_one_where_publication_and_member_are(published: Published, http: Http) -> None:
-    alike = Published(http, published.issuer, origins=frozenset(), grace=GRACE)
+def test_discovered_endpoints_are_one_where_publication_and_member_are(remote: RemoteMetadata, http: Http) -> None:
+    alike = RemoteMetadata(http, remote.issuer, origins=frozenset(), grace=GRACE)
     endpoints = [
-        DiscoveredEndpoint(published, "jwks_uri"),
-        DiscoveredEndpoint(published, "jwks_uri"),
-        DiscoveredEndpoint(published, "userinfo_endpoint"),
+        DiscoveredEndpoint(remote, "jwks_uri"),
+        DiscoveredEndpoint(remote, "jwks_uri"),
+        DiscoveredEndpoint(remote, "userinfo_endpoint"),
         DiscoveredEndpoint(alike, "jwks_uri"),
     ]
 
@@ -70,8 +70,8 @@ def test_discovered_endpoints_are_one_where_publication_and_member_are(published
     assert len(set(endpoints)) == 3
 
 
-def test_a_discovered_address_is_known_once_it_was_located(publisher: Publisher, published: Published) -> None:
-    endpoint = DiscoveredEndpoint(published, "jwks_uri")
+def test_a_discovered_address_is_known_once_it_was_located(publisher: Publisher, remote: RemoteMetadata) -> None:
+    endpoint = DiscoveredEndpoint(remote, "jwks_uri")
     assert endpoint.known is None
     assert publisher.asked == []
 
@@ -95,9 +95,9 @@ def test_64_threads_on_a_cold_source_discover_once_and_fetch_once(publisher: Pub
 
 
 def test_a_renewal_of_the_keys_discovers_nothing_while_the_metadata_live(
-    publisher: Publisher, published: Published, http: Http, clock: Clock, background: Background
+    publisher: Publisher, remote: RemoteMetadata, http: Http, clock: Clock, background: Background
 ) -> None:
-    endpoint = DiscoveredEndpoint(published, "jwks_uri")
+    endpoint = DiscoveredEndpoint(remote, "jwks_uri")
     keys = RemoteKeys(http, endpoint, ttl=60, grace=GRACE, clock=clock, begin=background)
     keys.find("first", "RS256")
     clock.pass_(60)
@@ -140,12 +140,12 @@ def test_keys_whose_address_cannot_be_discovered_are_unavailable_and_rest(
 
 
 def test_keys_do_not_rest_longer_than_the_metadata_that_failed(
-    publisher: Publisher, published: Published, keys: RemoteKeys, clock: Clock
+    publisher: Publisher, remote: RemoteMetadata, keys: RemoteKeys, clock: Clock
 ) -> None:
     """Another endpoint of the same provider may have been asked for before."""
     publisher.publish(OPENID, {}, 503)
     with pytest.raises(ProviderUnavailable):
-        published.endpoint("userinfo_endpoint")
+        remote.endpoint("userinfo_endpoint")
     clock.pass_(REST - 1)
     with pytest.raises(ProviderUnavailable):
         keys.find("first", "RS256")

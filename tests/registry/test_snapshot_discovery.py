@@ -61,7 +61,7 @@ def test_keys_that_are_given_nowhere_are_discovered(bodies: list[dict[str, objec
     snapshot = built(*bodies)
 
     endpoint = keys_endpoint(snapshot)
-    assert (endpoint.published.issuer, endpoint.member) == (ISSUER, "jwks_uri")
+    assert (endpoint.metadata.issuer, endpoint.member) == (ISSUER, "jwks_uri")
     assert keys(snapshot).state.jwks_uri is None
 
 
@@ -81,7 +81,7 @@ def test_userinfo_is_discovered_at_the_providers_issuer() -> None:
 
     endpoint = userinfo_endpoint(snapshot)
     assert isinstance(endpoint, DiscoveredEndpoint)
-    assert (endpoint.published.issuer, endpoint.member) == (ISSUER, "userinfo_endpoint")
+    assert (endpoint.metadata.issuer, endpoint.member) == (ISSUER, "userinfo_endpoint")
 
 
 def test_all_that_is_discovered_of_a_provider_is_read_in_one_document() -> None:
@@ -91,8 +91,8 @@ def test_all_that_is_discovered_of_a_provider_is_read_in_one_document() -> None:
     inquiry = linked(snapshot, "o").inquiry
     assert inquiry is not None
     assert isinstance(inquiry.endpoint, DiscoveredEndpoint)
-    assert keys_endpoint(snapshot).published is userinfo_endpoint(snapshot).published
-    assert keys_endpoint(snapshot).published is inquiry.endpoint.published
+    assert keys_endpoint(snapshot).metadata is userinfo_endpoint(snapshot).metadata
+    assert keys_endpoint(snapshot).metadata is inquiry.endpoint.metadata
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_what_was_discovered_outlives_edits_that_do_not_concern_it() -> None:
 
     for snapshot in (after, beside):
         assert keys(snapshot) is keys(before)
-        assert keys_endpoint(snapshot).published is keys_endpoint(before).published
+        assert keys_endpoint(snapshot).metadata is keys_endpoint(before).metadata
 
 
 def test_what_was_discovered_of_another_issuer_or_for_other_origins_begins_anew() -> None:
@@ -245,7 +245,7 @@ def test_what_was_discovered_of_another_issuer_or_for_other_origins_begins_anew(
 
     for snapshot in (elsewhere, wider):
         assert keys(snapshot) is not keys(before)
-        assert keys_endpoint(snapshot).published is not keys_endpoint(before).published
+        assert keys_endpoint(snapshot).metadata is not keys_endpoint(before).metadata
 
 
 def test_discovered_keys_that_nobody_watches_any_more_are_withdrawn() -> None:

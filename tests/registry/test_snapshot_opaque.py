@@ -88,7 +88,7 @@ def test_an_endpoint_that_is_given_nowhere_is_discovered_at_the_providers_issuer
     endpoint = inquiry(linked(built(discovering, opaque(link="k")), "o")).endpoint
 
     assert isinstance(endpoint, DiscoveredEndpoint)
-    assert (endpoint.published.issuer, endpoint.member, endpoint.known) == (ISSUER, "introspection_endpoint", None)
+    assert (endpoint.metadata.issuer, endpoint.member, endpoint.known) == (ISSUER, "introspection_endpoint", None)
 
 
 WITHOUT = "is required, or {} at IdentityProvider/k, which is asked without it"

@@ -14,7 +14,7 @@ from flask_foreign_token.errors import REST, InsufficientScope, InvalidToken, Pr
 from flask_foreign_token.http import Http
 from flask_foreign_token.introspection.endpoints import DiscoveredEndpoint, StoredEndpoint
 from flask_foreign_token.introspection.frozen import freeze
-from flask_foreign_token.introspection.published import Published
+from flask_foreign_token.introspection.remote_metadata import RemoteMetadata
 from flask_foreign_token.users.userinfo import TokenClaims, UserinfoEndpoint
 
 from ..publishing import OPENID, metadata, publishing
@@ -286,7 +286,7 @@ def test_an_endpoint_that_is_not_stored_is_the_one_that_the_provider_publishes(h
     with publishing() as publisher:
         publisher.publish(OPENID, metadata(publisher.origin))
         publisher.publish("/userinfo", {"sub": "74ae9aaf"})
-        published = Published(http, publisher.origin, origins=frozenset(), grace=0, clock=clock)
+        published = RemoteMetadata(http, publisher.origin, origins=frozenset(), grace=0, clock=clock)
         endpoint = UserinfoEndpoint(http, DiscoveredEndpoint(published, "userinfo_endpoint"), clock=clock)
 
         claims = [endpoint.userinfo(a_token(), a_credential(text)) for text in ("one", "two")]
@@ -297,7 +297,7 @@ def test_an_endpoint_that_is_not_stored_is_the_one_that_the_provider_publishes(h
 
 def test_an_endpoint_that_cannot_be_found_is_left_alone_for_a_while_and_no_longer(http: Http, clock: Clock) -> None:
     with publishing() as publisher:
-        published = Published(http, publisher.origin, origins=frozenset(), grace=0, clock=clock)
+        published = RemoteMetadata(http, publisher.origin, origins=frozenset(), grace=0, clock=clock)
         endpoint = UserinfoEndpoint(http, DiscoveredEndpoint(published, "userinfo_endpoint"), clock=clock)
         with pytest.raises(ProviderUnavailable):
             published.endpoint("jwks_uri")

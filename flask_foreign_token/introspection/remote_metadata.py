@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedState:
+class MetadataState:
     """What an operator wants to know of a provider's metadata. Times are seconds since the epoch.
 
     :param address: where they were found; `None` before the first.
@@ -45,7 +45,7 @@ class PublishedState:
     last_error: str | None
 
 
-class Published:
+class RemoteMetadata:
     """What the provider of one issuer publishes about itself: fetched once, and renewed as keys are.
 
     Making one asks nobody and begins nothing. Belongs to the process that made it.
@@ -82,10 +82,10 @@ class Published:
         self._told: dict[str, str] = {}
 
     @property
-    def state(self) -> PublishedState:
+    def state(self) -> MetadataState:
         """How things stand at this moment."""
         state = self._metadata.state
-        return PublishedState(
+        return MetadataState(
             issuer=self.issuer,
             address=state.document.address if state.document else None,
             fetched_at=state.fetched_at,
@@ -153,10 +153,10 @@ class Published:
             log.warning("%s", reason)
 
 
-class Directory:
-    """One :class:`Published` for each way of asking, for as long as somebody uses it.
+class MetadataDirectory:
+    """One :class:`RemoteMetadata` for each way of asking, for as long as somebody uses it.
 
-    :param grace: see :class:`Published`.
+    :param grace: see :class:`RemoteMetadata`.
     :param clock: seconds since the epoch.
     """
 
@@ -165,13 +165,13 @@ class Directory:
         self._grace = grace
         self._clock = clock
         self._lock = threading.Lock()
-        self._published: WeakValueDictionary[tuple[str, frozenset[str]], Published] = WeakValueDictionary()
+        self._sources: WeakValueDictionary[tuple[str, frozenset[str]], RemoteMetadata] = WeakValueDictionary()
 
-    def of(self, issuer: str, origins: frozenset[str]) -> Published:
-        """What the provider of `issuer` publishes, to be called at `origins`; see :class:`Published`."""
+    def of(self, issuer: str, origins: frozenset[str]) -> RemoteMetadata:
+        """What the provider of `issuer` publishes, to be called at `origins`; see :class:`RemoteMetadata`."""
         with self._lock:
-            published = self._published.get((issuer, origins))
-            if published is None:
-                published = Published(self._http, issuer, origins=origins, grace=self._grace, clock=self._clock)
-                self._published[issuer, origins] = published
-            return published
+            metadata = self._sources.get((issuer, origins))
+            if metadata is None:
+                metadata = RemoteMetadata(self._http, issuer, origins=origins, grace=self._grace, clock=self._clock)
+                self._sources[issuer, origins] = metadata
+            return metadata

@@ -22,7 +22,7 @@ from .trust import secret_holder
 _METHODS = "introspection_endpoint_auth_methods_supported"
 
 
-def check_inquiry(
+def check_introspection(
     http: Http, link: Linked, metadata: ServerMetadata | None, failures: Failures, program: str
 ) -> Iterator[Finding]:
     """Ask the introspection endpoint about a token that nobody has.

@@ -12,8 +12,8 @@ from flask_foreign_token.errors import REST, ProviderUnavailable
 from flask_foreign_token.http import Http
 from flask_foreign_token.introspection.addresses import origin_of
 from flask_foreign_token.introspection.freshness import MIN_LIFE
-from flask_foreign_token.introspection.published import METADATA_TTL, Directory, Published
 from flask_foreign_token.introspection.remote_document import REFRESH_AHEAD
+from flask_foreign_token.introspection.remote_metadata import METADATA_TTL, MetadataDirectory, RemoteMetadata
 
 from ..publishing import OAUTH, OPENID, Publisher, metadata, publishing
 from .concurrency import Background, Clock, at_once
@@ -31,15 +31,15 @@ def publisher() -> Iterator[Publisher]:
         yield publisher
 
 
-Make = Callable[..., Published]
+Make = Callable[..., RemoteMetadata]
 
 
 @pytest.fixture
 def make(publisher: Publisher, http: Http, clock: Clock, background: Background) -> Make:
     background.threads_run = True
 
-    def make(*origins: str, issuer: str = "") -> Published:
-        return Published(
+    def make(*origins: str, issuer: str = "") -> RemoteMetadata:
+        return RemoteMetadata(
             http,
             issuer or publisher.origin,
             origins=frozenset(origins),
@@ -53,14 +53,14 @@ def make(publisher: Publisher, http: Http, clock: Clock, background: Background)
 
 
 @pytest.fixture
-def published(make: Make) -> Published:
+def remote(make: Make) -> RemoteMetadata:
     return make()
 
 
-def hint_of(published: Published, member: str = "jwks_uri") -> str:
+def hint_of(remote: RemoteMetadata, member: str = "jwks_uri") -> str:
     """The hint of a refusal whose description says nothing."""
     with pytest.raises(ProviderUnavailable) as unavailable:
-        published.endpoint(member)
+        remote.endpoint(member)
     assert unavailable.value.description == ProviderUnavailable.text
     return str(unavailable.value.hint)
 
@@ -74,47 +74,47 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     ]
 
 
-def test_making_one_asks_nobody(publisher: Publisher, published: Published, background: Background) -> None:
-    assert published.known("jwks_uri") is None
-    assert published.state.fetched_at is None
+def test_making_one_asks_nobody(publisher: Publisher, remote: RemoteMetadata, background: Background) -> None:
+    assert remote.known("jwks_uri") is None
+    assert remote.state.fetched_at is None
     assert publisher.asked == []
     assert background.asked == 0
 
 
-def test_metadata_are_fetched_once_for_all_endpoints(publisher: Publisher, published: Published) -> None:
-    assert published.endpoint("jwks_uri") == f"{publisher.origin}/certs"
-    assert published.endpoint("userinfo_endpoint") == f"{publisher.origin}/userinfo"
-    assert published.known("userinfo_endpoint") == f"{publisher.origin}/userinfo"
+def test_metadata_are_fetched_once_for_all_endpoints(publisher: Publisher, remote: RemoteMetadata) -> None:
+    assert remote.endpoint("jwks_uri") == f"{publisher.origin}/certs"
+    assert remote.endpoint("userinfo_endpoint") == f"{publisher.origin}/userinfo"
+    assert remote.known("userinfo_endpoint") == f"{publisher.origin}/userinfo"
     assert publisher.asked == [OPENID]
 
 
-def test_64_threads_fetch_once(publisher: Publisher, published: Published) -> None:
-    found = at_once(64, lambda _number: published.endpoint("jwks_uri"))
+def test_64_threads_fetch_once(publisher: Publisher, remote: RemoteMetadata) -> None:
+    found = at_once(64, lambda _number: remote.endpoint("jwks_uri"))
 
     assert found == [f"{publisher.origin}/certs"] * 64
     assert publisher.asked == [OPENID]
 
 
-def test_64_threads_fetch_once_from_a_provider_that_is_down(publisher: Publisher, published: Published) -> None:
+def test_64_threads_fetch_once_from_a_provider_that_is_down(publisher: Publisher, remote: RemoteMetadata) -> None:
     publisher.publish(OPENID, {}, 503)
 
-    assert at_once(64, lambda _number: published.endpoint("jwks_uri")) == [ProviderUnavailable] * 64
+    assert at_once(64, lambda _number: remote.endpoint("jwks_uri")) == [ProviderUnavailable] * 64
     assert publisher.asked == [OPENID]
 
 
-def test_what_rfc_8414_publishes_serves_as_well(publisher: Publisher, published: Published) -> None:
+def test_what_rfc_8414_publishes_serves_as_well(publisher: Publisher, remote: RemoteMetadata) -> None:
     publisher.documents.clear()
     document = metadata(publisher.origin, token_endpoint_auth_methods_supported=None)
     publisher.publish(OAUTH, {**document, "introspection_endpoint": f"{publisher.origin}/introspect"})
 
-    assert published.endpoint("introspection_endpoint") == f"{publisher.origin}/introspect"
-    assert published.state.address == f"{publisher.origin}{OAUTH}"
+    assert remote.endpoint("introspection_endpoint") == f"{publisher.origin}/introspect"
+    assert remote.state.address == f"{publisher.origin}{OAUTH}"
 
 
-def test_how_things_stand_is_shown(publisher: Publisher, published: Published) -> None:
-    published.endpoint("jwks_uri")
+def test_how_things_stand_is_shown(publisher: Publisher, remote: RemoteMetadata) -> None:
+    remote.endpoint("jwks_uri")
 
-    state = published.state
+    state = remote.state
 
     assert (state.issuer, state.address) == (publisher.origin, f"{publisher.origin}{OPENID}")
     assert state.fetched_at == NOW
@@ -129,57 +129,57 @@ def test_how_things_stand_is_shown(publisher: Publisher, published: Published) -
     [({"Cache-Control": "no-cache"}, METADATA_TTL), ({"Cache-Control": "max-age=0"}, MIN_LIFE)],
 )
 def test_the_answer_may_shorten_their_life(
-    publisher: Publisher, published: Published, headers: dict[str, str], life: float
+    publisher: Publisher, remote: RemoteMetadata, headers: dict[str, str], life: float
 ) -> None:
     publisher.headers = headers
 
-    published.endpoint("jwks_uri")
+    remote.endpoint("jwks_uri")
 
-    assert published.state.expires_at == NOW + life
+    assert remote.state.expires_at == NOW + life
 
 
 def test_they_are_renewed_in_the_background(
-    publisher: Publisher, published: Published, background: Background, clock: Clock
+    publisher: Publisher, remote: RemoteMetadata, background: Background, clock: Clock
 ) -> None:
-    published.endpoint("jwks_uri")
+    remote.endpoint("jwks_uri")
     publisher.publish(OPENID, metadata(publisher.origin, jwks_uri=f"{publisher.origin}/moved"))
     clock.pass_(REFRESH_AHEAD * METADATA_TTL)
 
-    assert published.endpoint("jwks_uri") == f"{publisher.origin}/certs"
+    assert remote.endpoint("jwks_uri") == f"{publisher.origin}/certs"
     background.run()
 
-    assert published.endpoint("jwks_uri") == f"{publisher.origin}/moved"
+    assert remote.endpoint("jwks_uri") == f"{publisher.origin}/moved"
     assert publisher.asked == [OPENID, OPENID]
 
 
-def test_old_ones_serve_while_the_provider_is_down(publisher: Publisher, published: Published, clock: Clock) -> None:
-    published.endpoint("jwks_uri")
+def test_old_ones_serve_while_the_provider_is_down(publisher: Publisher, remote: RemoteMetadata, clock: Clock) -> None:
+    remote.endpoint("jwks_uri")
     publisher.publish(OPENID, {}, 503)
     clock.pass_(METADATA_TTL + GRACE - 1)
-    assert published.endpoint("jwks_uri") == f"{publisher.origin}/certs"
+    assert remote.endpoint("jwks_uri") == f"{publisher.origin}/certs"
 
     clock.pass_(REST)
 
-    assert hint_of(published).endswith(f"{OPENID}: status 503")
+    assert hint_of(remote).endswith(f"{OPENID}: status 503")
 
 
-def test_an_endpoint_that_is_not_named_is_unavailable(publisher: Publisher, published: Published) -> None:
-    hint = hint_of(published, "introspection_endpoint")
+def test_an_endpoint_that_is_not_named_is_unavailable(publisher: Publisher, remote: RemoteMetadata) -> None:
+    hint = hint_of(remote, "introspection_endpoint")
 
     assert hint == f"{publisher.origin}{OPENID}: names no introspection_endpoint; store it in the resource"
-    assert published.known("introspection_endpoint") is None
+    assert remote.known("introspection_endpoint") is None
 
 
 def test_an_endpoint_at_an_origin_that_no_resource_names_is_refused(publisher: Publisher, make: Make) -> None:
     publisher.publish(OPENID, metadata(publisher.origin, jwks_uri=f"{ELSEWHERE}/certs"))
-    published = make("https://another.example")
+    remote = make("https://another.example")
 
-    hint = hint_of(published)
+    hint = hint_of(remote)
 
     assert f"{ELSEWHERE}/certs as jwks_uri" in hint
     assert "store it in the resource" in hint
-    assert published.known("jwks_uri") is None
-    assert published.endpoint("userinfo_endpoint") == f"{publisher.origin}/userinfo"
+    assert remote.known("jwks_uri") is None
+    assert remote.endpoint("userinfo_endpoint") == f"{publisher.origin}/userinfo"
 
 
 @pytest.mark.parametrize("address", [f"{ELSEWHERE}/certs", f"{ELSEWHERE}:443/certs", "https://ELSEWHERE.example/certs"])
@@ -228,38 +228,38 @@ def spoilt(origin: str) -> dict[str, tuple[object, int, str]]:
 
 @pytest.mark.parametrize("name", list(spoilt("")))
 def test_metadata_that_must_not_be_used_are_unavailable_rest_and_are_logged_once(
-    publisher: Publisher, published: Published, clock: Clock, caplog: pytest.LogCaptureFixture, name: str
+    publisher: Publisher, remote: RemoteMetadata, clock: Clock, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     document, status, reason = spoilt(publisher.origin)[name]
     publisher.publish(OPENID, document, status)
 
-    hints = {hint_of(published) for _ in range(3)}
+    hints = {hint_of(remote) for _ in range(3)}
 
     (hint,) = hints
     assert reason in hint
-    assert published.state.last_error == hint
+    assert remote.state.last_error == hint
     assert publisher.asked.count(OPENID) == 1
     assert len(said(caplog)) == 1
 
     publisher.publish(OPENID, metadata(publisher.origin))
     clock.pass_(REST)
-    assert published.endpoint("jwks_uri") == f"{publisher.origin}/certs"
-    assert published.state.last_error is None
+    assert remote.endpoint("jwks_uri") == f"{publisher.origin}/certs"
+    assert remote.state.last_error is None
 
 
 def test_metadata_that_must_not_be_used_do_not_replace_good_ones(
-    publisher: Publisher, published: Published, clock: Clock
+    publisher: Publisher, remote: RemoteMetadata, clock: Clock
 ) -> None:
-    published.endpoint("jwks_uri")
+    remote.endpoint("jwks_uri")
     publisher.publish(OPENID, metadata("https://evil.example", publisher.origin, jwks_uri=f"{publisher.origin}/evil"))
     clock.pass_(METADATA_TTL)
 
-    assert published.endpoint("jwks_uri") == f"{publisher.origin}/certs"
-    assert "https://evil.example" in str(published.state.last_error)
+    assert remote.endpoint("jwks_uri") == f"{publisher.origin}/certs"
+    assert "https://evil.example" in str(remote.state.last_error)
 
 
 def test_what_is_wrong_with_metadata_is_logged_once_for_each_change(
-    publisher: Publisher, published: Published, clock: Clock, caplog: pytest.LogCaptureFixture
+    publisher: Publisher, remote: RemoteMetadata, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     good = metadata(publisher.origin)
     answers: list[tuple[object, int]] = [([], 200), ([], 200), ({}, 200), ({}, 200), (good, 200), ({}, 200)]
@@ -267,7 +267,7 @@ def test_what_is_wrong_with_metadata_is_logged_once_for_each_change(
         publisher.publish(OPENID, document, status)
         for _ in range(2):
             with suppress(ProviderUnavailable):
-                published.endpoint("jwks_uri")
+                remote.endpoint("jwks_uri")
         clock.pass_(METADATA_TTL + GRACE)
 
     assert [line.rsplit(": ", 1)[1] for line in said(caplog)] == [
@@ -280,7 +280,7 @@ def test_what_is_wrong_with_metadata_is_logged_once_for_each_change(
 
 
 def test_a_member_that_must_not_be_used_is_logged_once_for_each_change(
-    publisher: Publisher, published: Published, clock: Clock, caplog: pytest.LogCaptureFixture
+    publisher: Publisher, remote: RemoteMetadata, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     members: list[dict[str, Any]] = [{}, {}, {"introspection_endpoint": f"{publisher.origin}/introspect"}, {}]
     for document in members:
@@ -288,7 +288,7 @@ def test_a_member_that_must_not_be_used_is_logged_once_for_each_change(
         for _ in range(2):
             for member in ("introspection_endpoint", "jwks_uri"):
                 with suppress(ProviderUnavailable):
-                    published.endpoint(member)
+                    remote.endpoint(member)
         clock.pass_(METADATA_TTL)
 
     assert len(said(caplog)) == 2
@@ -300,7 +300,7 @@ def test_an_issuer_that_is_no_address_is_never_asked(publisher: Publisher, make:
 
 
 def test_a_directory_has_one_for_each_way_of_asking(http: Http) -> None:
-    directory = Directory(http, grace=GRACE)
+    directory = MetadataDirectory(http, grace=GRACE)
     one = directory.of("https://id.example", frozenset({ELSEWHERE}))
 
     assert directory.of("https://id.example", frozenset({ELSEWHERE})) is one
@@ -309,7 +309,7 @@ def test_a_directory_has_one_for_each_way_of_asking(http: Http) -> None:
 
 
 def test_64_threads_get_the_same_from_a_directory(http: Http) -> None:
-    directory = Directory(http, grace=GRACE)
+    directory = MetadataDirectory(http, grace=GRACE)
 
     found = at_once(64, lambda _number: directory.of("https://id.example", NOTHING))
 
@@ -317,7 +317,7 @@ def test_64_threads_get_the_same_from_a_directory(http: Http) -> None:
 
 
 def test_a_directory_forgets_what_nobody_uses(publisher: Publisher, http: Http) -> None:
-    directory = Directory(http, grace=GRACE)
+    directory = MetadataDirectory(http, grace=GRACE)
     directory.of(publisher.origin, NOTHING).endpoint("jwks_uri")
     gc.collect()
 
@@ -325,9 +325,9 @@ def test_a_directory_forgets_what_nobody_uses(publisher: Publisher, http: Http) 
 
 
 def test_a_directory_makes_what_asks_the_provider(publisher: Publisher, http: Http, clock: Clock) -> None:
-    directory = Directory(http, grace=GRACE, clock=clock)
-    published = directory.of(publisher.origin, NOTHING)
+    directory = MetadataDirectory(http, grace=GRACE, clock=clock)
+    remote = directory.of(publisher.origin, NOTHING)
 
-    assert published.endpoint("jwks_uri") == f"{publisher.origin}/certs"
+    assert remote.endpoint("jwks_uri") == f"{publisher.origin}/certs"
     assert directory.of(publisher.origin, NOTHING).known("jwks_uri") == f"{publisher.origin}/certs"
     assert publisher.asked == [OPENID]
