@@ -15,9 +15,12 @@ from flask_foreign_token.errors import ConfigError, InsufficientScope, InvalidTo
 from flask_foreign_token.testing import Issuer
 
 from . import challenges
-from .apps import ask, policy, secret_token, trusting, trusting_a_secret
+from .apps import SECRET_ISSUER, ask, policy, secret_token, trusting, trusting_a_secret
+from .attacks.target import by_secret, claims
+from .attacks.test_claims import OTHER_KINDS
+from .attacks.test_headers import WRONG
+from .attacks.test_structure import FORMS, NO_OBJECTS
 from .conftest import MakeApp
-from .test_bad_tokens import ALL as BAD_TOKENS
 
 ANN = policy("ann", {"jwt": {"sub": "ann"}})
 EDGES = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"\\')
@@ -122,7 +125,19 @@ def refusals(app: Flask, issuer: Issuer) -> Iterator[TestResponse]:
             yield ask(app, token, path, "HEAD")
         yield ask(app, ann, f"{path}?access_token=a")
     yield from (ask(app, ann, f"/scope/{number}") for number in range(len(SCOPES)))
-    yield from (ask(app, token) for token in BAD_TOKENS.values())
+    yield from (ask(app, token) for token in bad_tokens())
+
+
+def bad_tokens() -> Iterator[str]:
+    """Tokens of which each check has something to say."""
+    parts = by_secret().split(".")
+    yield from (form(*parts) for form in FORMS.values())
+    for octets in NO_OBJECTS.values():
+        yield from (by_secret(octets), by_secret(body=octets))
+    yield from (by_secret({"alg": "HS256", **members}) for members in WRONG.values())
+    for members in ({"exp": 1}, {"exp": None}, {"aud": "elsewhere"}, {"iss": "nobody"}, *OTHER_KINDS.values()):
+        yield by_secret(body=claims(SECRET_ISSUER, **members))
+    yield f"{parts[0]}.{parts[1]}.{parts[2][::-1]}"
 
 
 @pytest.mark.requirement("RFC 6750", "3")

@@ -10,7 +10,7 @@ from flask_foreign_token.introspection import introspection_endpoint
 from flask_foreign_token.registry import live
 from flask_foreign_token.testing import Issuer
 
-from ..apps import AUDIENCE, introspector, provider
+from ..apps import introspector, provider
 from ..conftest import MakeApp
 from ..introspection.introspecting import Introspecting, introspecting
 from .opaque import ISSUER, SOMEBODY, asking
@@ -45,7 +45,7 @@ def asked() -> Iterator[Introspecting]:
 def asking_app(make_app: MakeApp, asked: Introspecting, jwt_issuer: Issuer) -> Flask:
     """One that takes the JWTs of `jwt_issuer`, whose keys it knows, and asks `asked` about whatever is none."""
     trusted = introspector("jwt", "jwt", jwt={"iss": jwt_issuer.issuer}, jwks_uri=jwt_issuer.jwks_uri)
-    resources = [provider("jwt"), trusted, *asking(asked, jwt={"iss": ISSUER, "aud": AUDIENCE}), SOMEBODY]
+    resources = [provider("jwt"), trusted, *asking(asked.url, jwt={"iss": ISSUER}), SOMEBODY]
     app = make_app(resources, SQLALCHEMY_DATABASE_URI="sqlite://")
     assert present(app, f"Bearer {jwt_issuer.token()}").status_code == 200
     return app

@@ -19,14 +19,18 @@ from joserfc.jws import JWSRegistry
 from werkzeug.test import TestResponse
 
 from flask_foreign_token import require_policy
-from flask_foreign_token.introspection import base64url
 from flask_foreign_token.testing import Issuer
 
 from .. import challenges
 from ..apps import AUDIENCE, SECRET, SECRET_ISSUER, Resource, introspector, policy, protected, provider, users_in
+from ..introspection.provider import Provider
+from ..introspection.signing import encoded
 
 Part = Mapping[str, object] | bytes
 Members = dict[str, Any]
+
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+"""Of base64url, in the order of the values."""
 
 ERRORS = {400: "invalid_request", 401: "invalid_token"}
 """What a refusal says by its status (RFC 6750, section 3.1)."""
@@ -145,6 +149,11 @@ def asking_for_userinfo(issuer: Issuer, name: str) -> list[Resource]:
     ]
 
 
+def trusting(provider: Provider, **jwt: object) -> list[Resource]:
+    """`provider` trusted, as an issuer by the name of its address; `jwt` adds to the introspector's."""
+    return [introspector("it", None, jwt={"iss": provider.url, **jwt}, jwks_uri=provider.url), policy("all")]
+
+
 def claims(issuer: str, **changes: object) -> Members:
     """The claims of a good token of `issuer`; a member that is `None` is left out."""
     now = int(time.time())
@@ -153,9 +162,10 @@ def claims(issuer: str, **changes: object) -> Members:
     return {name: value for name, value in {**good, **changes}.items() if value is not None}
 
 
-def encoded(part: Part) -> str:
-    """One part of a token."""
-    return base64url.encode(part if isinstance(part, bytes) else json.dumps(part).encode()).decode()
+def with_text(members: Mapping[str, object], text: str, *, before: bool) -> bytes:
+    """`members` as JSON, and `text`, which holds more of them, before or behind."""
+    body = json.dumps(members)[1:-1]
+    return f"{{{text}, {body}}}".encode() if before else f"{{{body}, {text}}}".encode()
 
 
 def sign_text(text: str, algorithm: str, key: Key) -> str:

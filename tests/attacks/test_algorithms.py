@@ -8,11 +8,22 @@ from typing import Any
 
 import pytest
 
-from ..apps import AUDIENCE, SECRET, SECRET_ISSUER, Resource, introspector, policy
+from ..apps import AUDIENCE, SECRET, SECRET_ISSUER, introspector, policy
 from ..conftest import MakeApp
 from ..introspection.provider import Provider, running
 from ..introspection.signing import jwk, key_for
-from .target import Target, assert_refused, by_secret, claims, encoded, hmac_text, present, public_texts, sign_text
+from .target import (
+    Target,
+    assert_refused,
+    by_secret,
+    claims,
+    encoded,
+    hmac_text,
+    present,
+    public_texts,
+    sign_text,
+    trusting,
+)
 
 ASYMMETRIC = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
@@ -62,10 +73,6 @@ def provider() -> Iterator[Provider]:
         yield provider
 
 
-def trusting_all_of(provider: Provider, **jwt: object) -> list[Resource]:
-    return [introspector("all", None, jwt={"iss": provider.url, **jwt}, jwks_uri=provider.url), policy("all")]
-
-
 def token_of(provider: Provider, algorithm: str, kid: str | None = None) -> str:
     head = {"alg": algorithm, "kid": current(kid or algorithm)}
     return sign_text(f"{encoded(head)}.{encoded(claims(provider.url))}", algorithm, key_for(algorithm))
@@ -73,7 +80,7 @@ def token_of(provider: Provider, algorithm: str, kid: str | None = None) -> str:
 
 @pytest.mark.parametrize("algorithm", ASYMMETRIC)
 def test_a_key_serves_its_own_algorithm_and_no_other(make_app: MakeApp, provider: Provider, algorithm: str) -> None:
-    app = make_app(trusting_all_of(provider))
+    app = make_app(trusting(provider))
     assert present(app, f"Bearer {token_of(provider, algorithm)}").status_code == 200
     asked = provider.requests
 
@@ -84,7 +91,7 @@ def test_a_key_serves_its_own_algorithm_and_no_other(make_app: MakeApp, provider
 
 
 def test_only_algorithms_that_the_resource_names_are_let_in(make_app: MakeApp, provider: Provider) -> None:
-    app = make_app(trusting_all_of(provider, algorithms=["PS256", "EdDSA"]))
+    app = make_app(trusting(provider, algorithms=["PS256", "EdDSA"]))
 
     answers = {name: present(app, f"Bearer {token_of(provider, name)}") for name in ASYMMETRIC}
 
@@ -140,6 +147,13 @@ def test_an_unsigned_token_of_an_issuer_with_a_secret_is_refused(target: Target)
         text = f"{encoded({'alg': algorithm})}.{encoded(claims(SECRET_ISSUER))}"
         target.refuses(f"{text}.")
         target.refuses(hmac_text(text, b""))
+
+
+@pytest.mark.parametrize("algorithm", [*NONE, *UNKNOWN, *ASYMMETRIC, "HS384", "HS512"], ids=ascii)
+def test_another_name_over_a_good_hmac_is_refused(target: Target, algorithm: object) -> None:
+    target.lets_in(by_secret({"alg": "HS256"}))
+
+    target.refuses(by_secret({"alg": algorithm}))
 
 
 # ---- the public key taken for a secret

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ..apps import AUDIENCE
-from .target import Target, by_secret
+from ..apps import AUDIENCE, SECRET_ISSUER
+from .target import Target, by_secret, claims, with_text
 
 FAR = 9_999_999_999
 WRONG_TYPES = {
@@ -133,7 +133,7 @@ def test_a_token_that_expired_within_the_leeway_is_let_in_and_one_before_is_not(
 
 # ---- issuers
 
-NEIGHBOURS: dict[str, Callable[[str], str]] = {
+NEIGHBOURS: dict[str, Callable[[str], object]] = {
     "with a slash": lambda iss: f"{iss}/",
     "with a dot": lambda iss: f"{iss}/.",
     "with a space": lambda iss: f"{iss} ",
@@ -146,13 +146,15 @@ NEIGHBOURS: dict[str, Callable[[str], str]] = {
     "with another name of the host": lambda iss: iss.replace("127.0.0.1", "localhost"),
     "with a user": lambda iss: iss.replace("//", "//user@"),
     "twice": lambda iss: f"{iss} {iss}",
+    "in a list": lambda iss: [iss],
+    "in an object": lambda iss: {iss: 1},
     "another altogether": lambda _iss: "https://thief.example",
     "nothing": lambda _iss: "",
 }
 
 
 @pytest.mark.parametrize("change", NEIGHBOURS.values(), ids=NEIGHBOURS.keys())
-def test_an_issuer_that_is_almost_the_same_is_another(target: Target, change: Callable[[str], str]) -> None:
+def test_an_issuer_that_is_almost_the_same_is_another(target: Target, change: Callable[[str], object]) -> None:
     target.lets_in(target.sign())
 
     target.refuses(target.sign(body=target.claims(iss=change(target.issuer.issuer))))
@@ -234,9 +236,7 @@ TWICE = {
 @pytest.mark.parametrize("text", TWICE.values(), ids=TWICE.keys())
 @pytest.mark.parametrize("first", [True, False], ids=["before", "behind"])
 def test_a_member_that_is_there_twice_is_refused(target: Target, text: str, first: bool) -> None:
-    body = json.dumps(target.claims())[1:-1]
-
-    target.refuses(target.sign(body=f"{{{text}, {body}}}".encode() if first else f"{{{body}, {text}}}".encode()))
+    target.refuses(target.sign(body=with_text(target.claims(), text, before=first)))
 
 
 def test_names_that_only_look_alike_are_no_duplicates(target: Target) -> None:
@@ -277,6 +277,12 @@ def test_a_token_that_is_no_access_token_of_a_bearer_is_refused(target: Target, 
 )
 def test_what_access_tokens_also_say_is_let_in(target: Target, members: dict[str, object]) -> None:
     target.lets_in(target.sign(body=target.claims(**members)))
+
+
+@pytest.mark.parametrize(("name", "value"), [("scope", 7), ("scp", {"a": 1}), ("name", "\u5f35\u4e09 \U0001f600")])
+def test_an_odd_claim_that_decides_nothing_is_let_in(target: Target, name: str, value: object) -> None:
+    # Users of this issuer are made from the claims; each is seen for the first time.
+    target.lets_in(by_secret(body=claims(SECRET_ISSUER, sub=f"odd {name}", **{name: value})))
 
 
 def test_claims_are_looked_at_whoever_signed(target: Target) -> None:

@@ -11,9 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from ..apps import SECRET, SECRET_ISSUER
-from .target import Target, claims, encoded, hmac_text
-
-ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+from .target import ALPHABET, Target, claims, encoded, hmac_text
 
 
 def padded(octets: bytes, left_over: int) -> str:

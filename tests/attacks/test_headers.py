@@ -8,7 +8,7 @@ import pytest
 
 from ..apps import SECRET_ISSUER, introspector, policy
 from ..conftest import MakeApp
-from .target import Target, assert_refused, by_secret, claims, present
+from .target import Target, assert_refused, by_secret, claims, present, with_text
 
 WRONG: dict[str, dict[str, object]] = {
     "crit of nothing": {"crit": []},
@@ -120,10 +120,9 @@ TWICE = {
 @pytest.mark.parametrize("text", TWICE.values(), ids=TWICE.keys())
 @pytest.mark.parametrize("first", [True, False], ids=["before", "behind"])
 def test_a_member_that_is_there_twice_is_refused(target: Target, text: str, first: bool) -> None:
-    head = json.dumps(target.header())[1:-1]
     text = text.replace("{alg}", "RS256")
 
-    target.refuses(target.sign(f"{{{text}, {head}}}".encode() if first else f"{{{head}, {text}}}".encode()))
+    target.refuses(target.sign(with_text(target.header(), text, before=first)))
 
 
 # ---- the typ that an introspector asks for

@@ -16,12 +16,12 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from flask_foreign_token.introspection import base64url
 
-from ..apps import SECRET, SECRET_ISSUER, Resource, introspector, policy
+from ..apps import SECRET, SECRET_ISSUER
 from ..conftest import MakeApp
 from ..introspection.provider import Provider, running
 from ..introspection.signing import jwk, key_for
 from ..publishing import Publisher, publishing
-from .target import Target, assert_refused, by_secret, claims, encoded, hmac_text, present, sign_text
+from .target import Target, assert_refused, by_secret, claims, encoded, hmac_text, present, sign_text, trusting
 
 THIEF = RSAKey.generate_key(2048, {"alg": "RS256", "use": "sig"}, auto_kid=True)
 THIEVES = {
@@ -279,10 +279,6 @@ def signed_by(provider: Provider, sign: Signer, **head: object) -> str:
     return sign(f"{encoded(given)}.{encoded(claims(provider.url))}")
 
 
-def trusting(provider: Provider) -> list[Resource]:
-    return [introspector("it", None, jwt={"iss": provider.url}, jwks_uri=provider.url), policy("all")]
-
-
 @pytest.mark.parametrize("unfit", UNFIT.values(), ids=UNFIT.keys())
 def test_a_key_that_must_not_serve_is_skipped_and_the_others_serve(
     make_app: MakeApp, provider: Provider, unfit: Unfit
@@ -320,3 +316,19 @@ def test_an_rsa_key_of_2048_bits_serves(make_app: MakeApp, provider: Provider) -
     token = signed_by(provider, long_enough.sign, alg="RS256", kid="k")
 
     assert present(make_app(trusting(provider)), f"Bearer {token}").status_code == 200
+
+
+def test_a_flood_of_invented_names_ahead_of_the_first_good_token_is_not_passed_on(
+    make_app: MakeApp, provider: Provider
+) -> None:
+    provider.serve(jwk("RS256", "healthy"))
+    app = make_app(trusting(provider))
+
+    for number in range(50):
+        forged = signed_by(provider, by("RS256", "thief"), alg="RS256", kid=f"invented-{number}")
+        assert_refused(present(app, f"Bearer {forged}"))
+
+    # The first keys, what the bucket holds, and what flows into it meanwhile.
+    assert provider.requests <= 6
+    good = signed_by(provider, by("RS256", "current"), alg="RS256", kid="healthy")
+    assert present(app, f"Bearer {good}").status_code == 200

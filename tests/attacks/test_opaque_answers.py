@@ -15,7 +15,7 @@ from ..conftest import MakeApp
 from ..introspection.introspecting import Introspecting
 from ..loading import Clock
 from ..publishing import Publisher, publishing
-from .opaque import FAR, ISSUER, SOMEBODY, asking, said
+from .opaque import FAR, ISSUER, SOMEBODY, asking, good_answer
 from .target import assert_refused, present
 
 ODD_ANSWERS: dict[str, Any] = {
@@ -81,9 +81,9 @@ STATUSES = [
 @pytest.fixture
 def app(timed_app: MakeApp, asked: Introspecting) -> Flask:
     """One that asks `asked`, goes by `now`, and has let somebody in."""
-    resources = [*asking(asked, jwt={"iss": ISSUER, "aud": AUDIENCE}), SOMEBODY]
+    resources = [*asking(asked.url, jwt={"iss": ISSUER}), SOMEBODY]
     app = timed_app(resources, SQLALCHEMY_DATABASE_URI="sqlite://")
-    asked.answers["known"] = said()
+    asked.answers["known"] = good_answer()
     assert present(app, "Bearer known").status_code == 200
     return app
 
@@ -100,18 +100,20 @@ def says_nothing(app: Flask, asked: Introspecting, now: Clock) -> None:
 
     now.now += REST
     asked.answer_plainly()
-    asked.answers["good"] = said()
+    asked.answers["good"] = good_answer()
 
     assert present(app, "Bearer good").status_code == 200
 
 
+@pytest.mark.requirement("RFC 7662", "2.2")
 @pytest.mark.parametrize("answer", ODD_ANSWERS.values(), ids=ODD_ANSWERS.keys())
 def test_an_answer_without_a_boolean_says_nothing(app: Flask, asked: Introspecting, now: Clock, answer: object) -> None:
-    asked.answers["good"] = {**said(active=None), **answer} if isinstance(answer, dict) else answer
+    asked.answers["good"] = {**good_answer(active=None), **answer} if isinstance(answer, dict) else answer
 
     says_nothing(app, asked, now)
 
 
+@pytest.mark.requirement("RFC 7662", "2.3")
 @pytest.mark.parametrize("body", ODD_BODIES.values(), ids=ODD_BODIES.keys())
 def test_an_answer_that_is_not_strict_json_says_nothing(
     app: Flask, asked: Introspecting, now: Clock, body: bytes
@@ -121,18 +123,19 @@ def test_an_answer_that_is_not_strict_json_says_nothing(
     says_nothing(app, asked, now)
 
 
+@pytest.mark.requirement("RFC 7662", "2.3")
 @pytest.mark.parametrize("kind", OTHER_TYPES)
 def test_an_answer_that_does_not_call_itself_json_says_nothing(
     app: Flask, asked: Introspecting, now: Clock, kind: str
 ) -> None:
-    asked.answers["good"] = said()
+    asked.answers["good"] = good_answer()
     asked.content_type = kind
 
     says_nothing(app, asked, now)
 
 
 def test_an_encoded_answer_says_nothing(app: Flask, asked: Introspecting, now: Clock) -> None:
-    asked.answers["good"] = said()
+    asked.answers["good"] = good_answer()
     asked.headers = {"Content-Encoding": "gzip"}
 
     says_nothing(app, asked, now)
@@ -142,15 +145,16 @@ def test_an_encoded_answer_says_nothing(app: Flask, asked: Introspecting, now: C
 def trap() -> Iterator[Publisher]:
     """A server that says of everything that it is active."""
     with publishing() as publisher:
-        publisher.publish("/introspect", said())
+        publisher.publish("/introspect", good_answer())
         yield publisher
 
 
+@pytest.mark.requirement("RFC 7662", "2.3")
 @pytest.mark.parametrize("status", STATUSES)
 def test_another_status_than_200_says_nothing_and_leads_nowhere_else(
     app: Flask, asked: Introspecting, now: Clock, trap: Publisher, status: int
 ) -> None:
-    asked.answers["good"] = said()
+    asked.answers["good"] = good_answer()
     asked.status = status
     asked.headers = {"Location": f"{trap.origin}/introspect", "Refresh": f"0; url={trap.origin}/introspect"}
 
@@ -201,12 +205,16 @@ WRONG_MEMBERS: dict[str, dict[str, object]] = {
 }
 
 
+@pytest.mark.requirement("RFC 7662", "2.2", 2)
+@pytest.mark.requirement("RFC 9449", "7.2")
+@pytest.mark.requirement("RFC 8705", "3")
+@pytest.mark.requirement("RFC 9700", "2.3")
 @pytest.mark.parametrize("members", WRONG_MEMBERS.values(), ids=WRONG_MEMBERS.keys())
 def test_an_answer_about_something_else_is_refused(
     app: Flask, asked: Introspecting, members: dict[str, object]
 ) -> None:
-    asked.answers["good"] = said(**members)
-    asked.answers["better"] = said(sub="bert")
+    asked.answers["good"] = good_answer(**members)
+    asked.answers["better"] = good_answer(sub="bert")
     users = users_in(app)
 
     for _ in range(2):
@@ -218,6 +226,6 @@ def test_an_answer_about_something_else_is_refused(
 
 @pytest.mark.parametrize("name", ["sub", "exp", "aud", "iss", "nbf", "token_type"])
 def test_null_is_a_value_of_the_wrong_type(app: Flask, asked: Introspecting, name: str) -> None:
-    asked.answers["good"] = {**said(), name: None}
+    asked.answers["good"] = {**good_answer(), name: None}
 
     assert_refused(present(app, "Bearer good"))

@@ -11,13 +11,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
 
 from flask_foreign_token.introspection import base64url
 
-from .target import Target, assert_refused, by_secret, encoded, present
+from .target import ALPHABET, Target, assert_refused, by_secret, encoded, present
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """Of the base point of P-256."""
 FIELD = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
 ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
-ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 Forge = Callable[[bytes, str, Any], bytes]
 """Makes a signature of a good one, the text that it is over, and the issuer's private key."""

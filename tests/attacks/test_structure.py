@@ -264,6 +264,11 @@ def test_a_part_that_is_no_object_is_refused(target: Target, octets: bytes) -> N
     target.refuses(by_secret(body=octets))
 
 
+def test_an_object_of_nothing_is_neither_a_header_nor_claims(target: Target) -> None:
+    target.refuses(by_secret(b"{}"))
+    target.refuses(by_secret(body=b"{}"))
+
+
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT.keys())
 def test_a_part_that_is_not_strict_json_is_refused(target: Target, spoil: Callable[[bytes], bytes]) -> None:
     head, body = b'{"alg":"HS256"}', json.dumps(claims(SECRET_ISSUER)).encode()

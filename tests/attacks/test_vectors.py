@@ -22,13 +22,13 @@ from flask import Flask
 from joserfc.jwk import JWKRegistry
 
 from .. import vectors
-from ..apps import Resource, introspector, policy, protected
+from ..apps import protected
 from ..conftest import MakeApp
 from ..introspection.provider import Provider, running
 from ..introspection.signing import jwk, key_for
 from ..introspection.test_cookbook import examples
 from ..introspection.test_wycheproof import every
-from .target import assert_refused, claims, encoded, present, sign_text
+from .target import assert_refused, claims, encoded, present, sign_text, trusting
 
 B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 HEALTHY = "healthy"
@@ -67,10 +67,6 @@ def serving(folder: Path, keys: list[Jwk]) -> Iterator[Served]:
         served.lets_in(key_for("RS256"), "RS256", HEALTHY)
         yield served
         assert provider.requests == 1
-
-
-def trusting(provider: Provider) -> list[Resource]:
-    return [introspector("it", None, jwt={"iss": provider.url}, jwks_uri=provider.url), policy("all")]
 
 
 # ---- Wycheproof

@@ -16,7 +16,7 @@ from . import properties
 
 FOLDER = Path(__file__).parent
 CORPUS = sorted((FOLDER / "corpus").iterdir())
-RUNS = 10_000
+RUNS = 2_000
 HAS_WHEEL = sys.platform == "linux" and platform.machine() == "x86_64" and sys.version_info < (3, 15)
 """As requirements/dev.in has it."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from ..apps import Resource, ask, policy
+from ..apps import Resource, ask, introspector, policy, provider
 from ..cli.commands import fill, refused, run
 from ..conftest import MakeApp
 from ..publishing import OPENID, metadata, publishing
@@ -231,6 +231,79 @@ def test_other_troubles(app: Flask, words: list[str], said: str, remedy: str) ->
 
     assert said in failed
     assert remedy in failed
+
+
+# ---- doctor on introspectors that ask
+
+
+def asking(realm: Realm, path: str = "/token/introspect", **client: str) -> list[Resource]:
+    """The realm asked about tokens at `path`, as my-client but for what `client` says."""
+    below = f"{realm.url}/protocol/openid-connect"
+    endpoint = {"url": below + path, "client_id": "my-client", "client_secret": SECRET, **client}
+    return [
+        provider(**{"userinfo-source": "userinfo-endpoint", "userinfo_endpoint": f"{below}/userinfo"}),
+        introspector("answers", type="opaque", jwt={"iss": realm.issuer}, introspection_endpoint=endpoint),
+        policy("users", {"token": {"iss": realm.issuer}}),
+    ]
+
+
+def discovering(realm: Realm, **jwt: str) -> list[Resource]:
+    """The realm asked where it says itself that it is to be asked; `jwt` is the introspector's."""
+    return [
+        provider(issuer=realm.issuer, client={"id": "my-client", "secret": SECRET}),
+        introspector("answers", type="opaque", jwt=jwt),
+        policy("users", {"token": {"iss": realm.issuer}}),
+    ]
+
+
+def test_where_the_realm_answers_every_check_passes(make_app: MakeApp, realm: Realm) -> None:
+    app = fill(make_app([]), asking(realm))
+
+    result = run(app, "doctor", "keycloak", *login("my-client", "testuser"))
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith("\n13 ok\n")
+    address = f"{realm.url}/protocol/openid-connect/token/introspect"
+    assert f"{address} lets it ask; a made-up token is not active" in result.stdout
+
+
+def test_an_endpoint_that_is_discovered_is_asked_as_the_providers_client(make_app: MakeApp, realm: Realm) -> None:
+    app = fill(make_app([]), discovering(realm, iss=realm.issuer))
+
+    result = run(app, "doctor", "keycloak", *login("my-client", "testuser"))
+
+    assert result.exit_code == 0, result.output
+    address = f"{realm.issuer}/protocol/openid-connect/token/introspect (published by {realm.issuer})"
+    assert f"{address} lets it ask; a made-up token is not active" in result.stdout
+
+
+def test_an_introspector_that_does_not_say_whose_jwts_it_asks_about(make_app: MakeApp, realm: Realm) -> None:
+    app = fill(make_app([]), discovering(realm))
+
+    failed = failures(app, *login("my-client"))
+
+    assert "the issuer is not known" in failed
+    assert "Set jwt.iss of the introspector of type opaque" in failed
+
+
+@pytest.mark.parametrize("client", [{"client_secret": "of-another-client"}, {"client_id": "nobody"}])
+def test_a_credential_that_the_realm_does_not_take(make_app: MakeApp, realm: Realm, client: dict[str, str]) -> None:
+    app = fill(make_app([]), asking(realm, **client))
+
+    failed = failures(app)
+
+    assert "the introspection endpoint refuses this credential with status 401" in failed
+    assert "Correct introspection_endpoint.client_id and introspection_endpoint.client_secret" in failed
+    assert "the secret is under Clients, the client, Credentials" in failed
+
+
+def test_a_path_at_which_nobody_answers_about_tokens(make_app: MakeApp, realm: Realm) -> None:
+    app = fill(make_app([]), asking(realm, "/token/introspection"))
+
+    failed = failures(app)
+
+    assert "no object with a boolean active, status 404" in failed
+    assert "see that the path is right" in failed
 
 
 def moved(app: Flask, before: str, after: str) -> str:

@@ -20,6 +20,7 @@ _JOSE = "standards/test_jose.py::"
 _TOKENS = "standards/test_access_tokens.py::"
 _REQUESTS = "standards/test_requests.py::"
 _USERS = "standards/test_users.py::"
+_STRUCTURE = "attacks/test_structure.py::"
 
 COVERED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -75,9 +76,13 @@ COVERED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Flowfin/jellyfin-plugin-sso#554": (
             _USERS + "test_a_provider_that_is_pointed_at_another_issuer_takes_no_users_along",
         ),
-        "GHSA-jc38-x7x8-2xc8": (_HERE + "test_nothing_but_compact_serialization_is_read",),
+        "GHSA-jc38-x7x8-2xc8": (_STRUCTURE + "test_json_serializations_are_refused",),
         "GHSA-869p-cjfg-cm3x": (_TOKENS + "test_a_kid_chooses_among_the_keys_that_are_known_and_does_nothing_else",),
-        "CVE-2025-61920": (_HERE + "test_a_token_that_is_costly_to_read_is_refused_before_it_is_read",),
+        "CVE-2025-61920": (
+            _STRUCTURE + "test_what_has_not_three_parts_in_order_is_refused",
+            _STRUCTURE + "test_an_encrypted_token_is_refused",
+            _STRUCTURE + "test_what_is_nested_too_deeply_is_refused",
+        ),
         "CVE-2025-65015": (
             _HERE + "test_nothing_of_a_token_that_is_refused_reaches_log_or_answer",
             "test_errors_on_the_wire.py::test_tokens_reach_no_log",

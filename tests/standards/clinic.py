@@ -58,11 +58,8 @@ def token(
     head: Head = None, body: bytes | None = None, *, algorithm: str = "RS256", key: Key | None = None, **changes: object
 ) -> str:
     """A token that is good now, but for `changes` of its claims; `None` leaves one out."""
-    now = int(time.time())
-    said = claims(**{"exp": now + 300, "iat": now, "aud": AUDIENCE, **changes})
-    return sign(
-        header(algorithm) if head is None else head, said if body is None else body, algorithm=algorithm, key=key
-    )
+    head = header(algorithm) if head is None else head
+    return sign(head, said(**changes) if body is None else body, algorithm=algorithm, key=key)
 
 
 def statuses(app: Flask, *tokens: str | None, path: str = "/patients") -> list[int]:

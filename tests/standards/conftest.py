@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from ..conftest import MakeApp
-from ..publishing import Publisher, listening, publishing
+from ..introspection.introspecting import Introspecting, introspecting
+from ..publishing import Publisher, publishing
 from .clinic import Clinic
-from .inspection import Endpoint
 
 
 @pytest.fixture
@@ -22,8 +22,7 @@ def clinic(publisher: Publisher, make_app: MakeApp) -> Clinic:
 
 
 @pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
-    endpoint = Endpoint()
-    with listening(endpoint) as origin:
-        endpoint.url = f"{origin}/introspect"
-        yield endpoint
+def asked() -> Iterator[Introspecting]:
+    """A provider that is asked about opaque tokens."""
+    with introspecting() as asked:
+        yield asked

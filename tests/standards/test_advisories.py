@@ -6,7 +6,7 @@ import base64
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
@@ -34,14 +34,15 @@ from ..apps import (
     users_in,
     write_registry,
 )
+from ..attacks.opaque import asking
 from ..conftest import MakeApp
 from ..http_servers import answer, answering, self_signed, serving
+from ..introspection.introspecting import Introspecting
 from ..introspection.signing import ISSUER, encoded, header, jwk, key_for
 from ..publishing import OPENID, metadata
 from ..vectors import VECTORS
 from .advisories import COVERED, FILE, is_there, published
-from .clinic import KEYS, Clinic, all_refused, refusal, statuses, token
-from .inspection import Endpoint, asking
+from .clinic import KEYS, Clinic, all_refused, statuses, token
 
 
 def test_every_advisory_has_a_test() -> None:
@@ -224,9 +225,7 @@ def test_keys_that_are_discovered_check_everything_too(clinic: Clinic, make_app:
 
 
 def test_what_one_introspector_verified_counts_for_no_other(
-    make_app: MakeApp,
-    endpoint: Endpoint,
-    issuer: Issuer,
+    make_app: MakeApp, asked: Introspecting, issuer: Issuer
 ) -> None:
     app = make_app(trusting_a_secret(policy("all")), FOREIGN_TOKEN_REGISTRY_POLL=0)
     known = secret_token(issuer)
@@ -236,17 +235,16 @@ def test_what_one_introspector_verified_counts_for_no_other(
         trusting_a_secret(policy("all"), jwt={"aud": "elsewhere"}),
         trusting_a_secret(policy("all"), jwt={"secret": "another secret that is also long enough!"}),
         trusting_a_secret(policy("all"), jwt={"iss": "https://elsewhere.example"}),
-        [*asking(endpoint.url, jwt={"iss": "https://elsewhere.example"}), policy("all")],
+        [*asking(asked.url, jwt={"iss": "https://elsewhere.example"}), policy("all")],
     ]
     for resources in others:
         write_registry(registry_of(app), resources)
         assert all_refused(app, [known])
-    assert endpoint.asked == []
+    assert asked.calls == 0
 
-    endpoint.answer = {"active": False}
-    write_registry(registry_of(app), [*asking(endpoint.url, jwt={"iss": SECRET_ISSUER}), policy("all")])
+    write_registry(registry_of(app), [*asking(asked.url, jwt={"iss": SECRET_ISSUER}), policy("all")])
     assert all_refused(app, [known])
-    assert len(endpoint.asked) == 1
+    assert asked.calls == 1
 
 
 def test_what_one_app_verified_counts_for_no_other(make_app: MakeApp, issuer: Issuer) -> None:
@@ -294,39 +292,7 @@ def test_nobody_is_found_by_what_they_say_of_themselves(make_app: MakeApp, issue
         store(make_app(), [provider(match_by="email")])
 
 
-# ---- what is costly, and what is told
-
-
-def test_nothing_but_compact_serialization_is_read(clinic: Clinic) -> None:
-    app = clinic.app()
-    head, body, signature = token().split(".")
-    flattened = {"payload": body, "protected": head, "header": {"alg": "none"}, "signature": signature}
-    general = {"payload": body, "signatures": [{"protected": head, "signature": signature}]}
-
-    for serialized in (flattened, general):
-        text = json.dumps(serialized)
-        assert refusal(app, text) == (400, "invalid_request")
-        assert all_refused(app, [encoded(text.encode())])
-
-
-LONG: dict[str, Callable[[], str]] = {
-    "16 KiB of dots": lambda: "." * 16_000,
-    "a header of dots": lambda: "." * 8_000 + token(),
-    "four dots": lambda: "a.b.c.d.e",
-    "3 000 levels": lambda: token(body=b'{"x":' + b"[" * 3000 + b"]" * 3000 + b"}"),
-    "9 000 levels, not closed": lambda: token(body=b'{"x":' + b"[" * 9000),
-    "an integer of 5 000 digits": lambda: token(body=b'{"exp":' + b"9" * 5000 + b"}"),
-    "a password-based key": lambda: encoded({"alg": "PBES2-HS512+A256KW", "p2c": 10**9, "enc": "A256GCM"}) + ".a.b.c.d",
-    "compressed": lambda: encoded({"alg": "dir", "enc": "A256GCM", "zip": "DEF"}) + ".a.b.c.d",
-}
-
-
-@pytest.mark.parametrize("make", LONG.values(), ids=LONG)
-def test_a_token_that_is_costly_to_read_is_refused_before_it_is_read(clinic: Clinic, make: Callable[[], str]) -> None:
-    app = clinic.app()
-
-    assert all_refused(app, [make()])
-    assert clinic.publisher.asked == []
+# ---- what is told
 
 
 def test_nothing_of_a_token_that_is_refused_reaches_log_or_answer(
@@ -354,25 +320,24 @@ def test_nothing_of_a_token_that_is_refused_reaches_log_or_answer(
     assert not any(part in seen for sent in refused for part in sent.split(".") if len(part) > 20)
 
 
-@pytest.fixture
-def untrusted(tmp_path: Path) -> Iterator[str]:
-    """The origin of a server whose certificate nobody vouches for."""
-    _, context = self_signed(tmp_path, "127.0.0.1")
-    with serving(answering(answer()), tls=context) as server:
-        yield server.origin
-
-
 def test_no_setting_and_no_variable_turns_the_checks_of_certificates_off(
-    untrusted: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("PYTHONHTTPSVERIFY", "SSL_VERIFY", "CURL_INSECURE", "NODE_TLS_REJECT_UNAUTHORIZED"):
         monkeypatch.setenv(name, "0")
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.setenv(name, "")
+    certificate, context = self_signed(tmp_path, "127.0.0.1")
 
-    with closing(Http(allow_http_hosts=["127.0.0.1"])) as http, pytest.raises(ProviderUnavailable):
-        http.get(untrusted)
+    with serving(answering(answer()), tls=context) as server:
+        with closing(Http()) as http, pytest.raises(ProviderUnavailable) as refused:
+            http.get(server.origin)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with closing(Http()) as http:
+            assert http.get(server.origin).json == {"a": 1}
 
+    assert refused.value.hint is not None
+    assert "its certificate is not trusted" in refused.value.hint
     assert not [
         item.name for item in fields(Settings) if {"verify", "tls", "ssl", "insecure"} & {*item.name.split("_")}
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from hmac import digest
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from flask_foreign_token.introspection import base64url
 from flask_foreign_token.testing import Issuer
 
 from ..apps import introspector, policy, secret_token, store, trusting_a_secret
+from ..attacks.target import hmac_text
 from ..conftest import MakeApp
 from ..introspection.signing import encoded, header, jwk, key_for
 from .clinic import Clinic, all_refused, refusal, said, statuses, token
@@ -24,8 +24,7 @@ SECRET = "s" * 32
 
 def hmac_with(secret: bytes, **head: object) -> str:
     """Signed with HS256 and whatever octets stand for a secret."""
-    signing_input = f"{encoded(header('HS256', **{'kid': None, **head}))}.{encoded(said())}"
-    return f"{signing_input}.{encoded(digest(secret, signing_input.encode(), 'sha256'))}"
+    return hmac_text(f"{encoded(header('HS256', **{'kid': None, **head}))}.{encoded(said())}", secret)
 
 
 # ---- the form of a token
