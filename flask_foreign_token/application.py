@@ -17,6 +17,7 @@ from . import credentials, metadata
 from .admin.routes import ENDPOINTS, blueprint
 from .decorators import open_views, scopes_of
 from .errors import (
+    CHALLENGE_CHARACTERS,
     ConfigError,
     DatabaseUnavailable,
     InvalidToken,
@@ -25,10 +26,9 @@ from .errors import (
     Refusal,
     RegistryUnavailable,
 )
-from .http import Http
 from .request_state import ANONYMOUS, ANY_POLICY, Identity, RequestState, begin, enforce
 from .runtime import Runtime
-from .settings import CHALLENGE_CHARACTERS, Settings
+from .settings import Settings
 from .transactions import unavailable_as_refusal
 from .users.provisioning import UserSnapshot
 from .users.store import owned_row
@@ -156,7 +156,7 @@ class Application:
 
         :raises ConfigError: `resource` cannot be the identifier of an API.
         """
-        metadata.check(resource, Http(allow_http_hosts=self.settings.allow_http_hosts))
+        metadata.check(resource, self.settings.allow_http_hosts)
 
         def view() -> dict[str, object]:
             try:
@@ -197,7 +197,7 @@ class Application:
 
     def key_sources(self) -> list[KeySourceState]:
         """How things stand with the keys of providers: see :meth:`.ForeignToken.key_sources`."""
-        return self.runtime().key_sources()
+        return self.runtime().registry.current().key_sources
 
     def identify(self, state: RequestState) -> Identity:
         """Who makes a request, by the credential that it brought.

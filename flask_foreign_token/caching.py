@@ -176,7 +176,8 @@ class SingleFlight(Generic[V]):
 class Rest:
     """Remembers for a while what failed, so that what is down is not asked again by every request.
 
-    Apart from every :class:`Cache`, so that no flood of failures can push out a value.
+    Apart from every :class:`Cache`, so that no flood of failures can push out a value. A clock that is set back ends a
+    rest, rather than prolonging it.
 
     :param seconds: how long a failure counts.
     :param size: failures to remember, 2 or more.
@@ -186,20 +187,35 @@ class Rest:
     def __init__(self, seconds: float, size: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._failures: Cache[Exception] = Cache(size, clock)
+        self._failures: Cache[_Failure] = Cache(size, clock)
 
     def note(self, key: Hashable, error: Exception) -> None:
         """Remember that `key` failed just now, with `error`."""
-        self._failures.put(key, _copy(error), self._clock() + self._seconds)
+        now = self._clock()
+        self._failures.put(key, _Failure(_copy(error), now), now + self._seconds)
+
+    def is_resting(self, key: Hashable) -> bool:
+        """Whether `key` failed less than `seconds` ago."""
+        return self._counting(key) is not None
 
     def raise_if_resting(self, key: Hashable) -> None:
         """Return if `key` may be tried.
 
         :raises Exception: a copy of the error that was noted less than `seconds` ago.
         """
-        error = self._failures.get(key)
-        if error is not None:
-            raise _copy(error) from None
+        failure = self._counting(key)
+        if failure is not None:
+            raise _copy(failure.error) from None
+
+    def _counting(self, key: Hashable) -> _Failure | None:
+        failure = self._failures.get(key)
+        return failure if failure is not None and failure.at <= self._clock() else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: Exception
+    at: float
 
 
 @dataclass(slots=True, eq=False)

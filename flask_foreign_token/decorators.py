@@ -9,9 +9,8 @@ from typing import Any, TypeGuard, TypeVar, overload
 
 from flask import current_app
 
-from .errors import ConfigError
+from .errors import CHALLENGE_CHARACTERS, ConfigError
 from .request_state import ANY_POLICY, Requirement, enforce
-from .settings import CHALLENGE_CHARACTERS
 
 View = TypeVar("View", bound=Callable[..., Any])
 

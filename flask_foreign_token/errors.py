@@ -8,7 +8,6 @@ check; they never hold a token, key, claim or address.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -26,7 +25,8 @@ from werkzeug.wrappers import Response
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-_ATTRIBUTE_VALUE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]+")
+CHALLENGE_CHARACTERS = frozenset(map(chr, range(0x20, 0x7F))) - set('"\\')
+"""What a challenge's attribute may hold (:rfc:`6750#section-3`)."""
 
 REST = 5
 """Seconds after a failed exchange in which nothing is tried again; what ``Retry-After`` says."""
@@ -129,7 +129,7 @@ class Refusal(HTTPException):
         attributes = [("realm", self.realm), *self.challenge_attributes()]
         if self.resource_metadata is not None:
             attributes.append(("resource_metadata", self.resource_metadata))
-        readable = ((name, value) for name, value in attributes if _ATTRIBUTE_VALUE.fullmatch(value))
+        readable = ((name, value) for name, value in attributes if value and CHALLENGE_CHARACTERS.issuperset(value))
         return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in readable)
 
     def challenge_attributes(self) -> list[tuple[str, str]]:

@@ -106,11 +106,11 @@ class Http:
         self._managers: dict[int, PoolManager] = {}
 
     def check_url(self, url: str) -> None:
-        """Let `url` pass if it may be called at all: ``https``, or ``http`` to an allowed host.
+        """See :func:`check_url`.
 
-        :raises ValueError: it may not; the text is the reason and holds no part of `url`.
+        :raises ValueError: `url` may not be called.
         """
-        self._host_of(url)
+        check_url(url, self._plain_hosts)
 
     def get(self, url: str, *, headers: Mapping[str, str] = {}) -> Answer:
         """What `url` answers.
@@ -137,15 +137,6 @@ class Http:
         if manager is not None:
             manager.clear()
 
-    def _host_of(self, url: str) -> str:
-        match = _URL.fullmatch(url)
-        host = _normalized(match["host"]) if match else ""
-        if not match or not host or not 0 < int(match["port"] or 443) < 65536:
-            raise ValueError("must be https://host[:port]/path in ASCII, without user, password and fragment")
-        if match["scheme"].lower() == "http" and host not in self._plain_hosts:
-            raise ValueError("must be https; plain http is for the hosts in FOREIGN_TOKEN_ALLOW_HTTP_HOSTS only")
-        return host
-
     def _exchange(
         self,
         method: str,
@@ -155,7 +146,7 @@ class Http:
         read: Callable[[BaseHTTPResponse], Answer],
     ) -> Answer:
         try:
-            host = self._host_of(url)
+            host = check_url(url, self._plain_hosts)
         except ValueError as error:
             raise _unavailable("an address", str(error)) from None
         try:
@@ -196,6 +187,22 @@ class Http:
         # leave it locked: of two that are made at once, one is never used.
         process = os.getpid()
         return self._managers.get(process) or self._managers.setdefault(process, _pool_manager())
+
+
+def check_url(url: str, allow_http_hosts: Collection[str]) -> str:
+    """Let `url` pass if it may be called at all: ``https``, or ``http`` to an allowed host.
+
+    :param allow_http_hosts: in the form of :func:`host_name`.
+    :return: its host in that form.
+    :raises ValueError: it may not; the text is the reason and holds no part of `url`.
+    """
+    match = _URL.fullmatch(url)
+    host = _normalized(match["host"]) if match else ""
+    if not match or not host or not 0 < int(match["port"] or 443) < 65536:
+        raise ValueError("must be https://host[:port]/path in ASCII, without user, password and fragment")
+    if match["scheme"].lower() == "http" and host not in allow_http_hosts:
+        raise ValueError("must be https; plain http is for the hosts in FOREIGN_TOKEN_ALLOW_HTTP_HOSTS only")
+    return host
 
 
 class _Unusable(HTTPError):

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from urllib.parse import unquote, urlsplit
 
 from .errors import ConfigError
-from .http import Http
+from .http import check_url
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 
-def check(resource: str, http: Http) -> None:
+def check(resource: str, allow_http_hosts: Collection[str]) -> None:
     """Let `resource` pass as the identifier of an API (:rfc:`9728#section-2`).
 
+    :param allow_http_hosts: see :func:`.check_url`.
     :raises ConfigError: it is not ``https``, and not at a host that may be called without TLS, or its path is one that
         no route can have.
     """
     try:
-        http.check_url(resource)
+        check_url(resource, allow_http_hosts)
     except ValueError as reason:
         raise _unfit(str(reason)) from None
-    if not {*"<>"}.isdisjoint(rule_of(resource)):
+    if any(character in rule_of(resource) for character in "<>"):
         raise _unfit("must have no < or > in its path, encoded or not")
 
 

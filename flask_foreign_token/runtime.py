@@ -13,7 +13,6 @@ from .admin.operator import Operator
 from .caching import Cache
 from .http import Http
 from .introspection.choosing import UnknownForm, UnknownIssuer
-from .introspection.remote_keys import KeySourceState
 from .introspection.token import Credential, Token
 from .registry.catalog import Catalog
 from .registry.database import DatabaseRegistry
@@ -116,13 +115,6 @@ class Runtime:
         provider = snapshot.provider_of(token.introspector)
         user = None if provider is None else self.users.find_or_create(token, provider, credential)
         return Identity(token, user)
-
-    def key_sources(self) -> list[KeySourceState]:
-        """How things stand with the keys that are fetched from providers.
-
-        :raises Unavailable: the registry cannot be read.
-        """
-        return self.registry.current().key_sources
 
     def prepare_tables(self) -> None:
         """Make our tables, where that is ours to do.

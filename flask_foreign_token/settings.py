@@ -15,12 +15,10 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
-from .errors import ConfigError
+from .errors import CHALLENGE_CHARACTERS, ConfigError
 from .http import host_name
 
 PREFIX = "FOREIGN_TOKEN_"
-CHALLENGE_CHARACTERS = frozenset(chr(code) for code in range(0x20, 0x7F)) - set('"\\')
-"""What a challenge's attribute may hold (:rfc:`6750#section-3`)."""
 MIN_SECRET = 16
 """Bytes of the shortest secret that the operator may have."""
 

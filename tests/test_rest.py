@@ -52,6 +52,42 @@ def test_a_new_failure_begins_a_new_rest() -> None:
     assert raised.value.hint == "second"
 
 
+def test_whether_something_rests_can_be_asked() -> None:
+    clock = Clock()
+    rest = Rest(5, 10, clock)
+    rest.note("a", ProviderUnavailable())
+
+    assert [rest.is_resting(key) for key in ("a", "b")] == [True, False]
+    clock.now += 5
+    assert not rest.is_resting("a")
+
+
+def test_a_clock_that_is_set_back_prolongs_no_rest() -> None:
+    clock = Clock()
+    rest = Rest(5, 10, clock)
+    rest.note("a", ProviderUnavailable())
+
+    clock.now -= 1
+
+    assert not rest.is_resting("a")
+    rest.raise_if_resting("a")
+
+
+def test_what_fails_after_the_clock_was_set_back_rests_from_then_on() -> None:
+    clock = Clock()
+    rest = Rest(5, 10, clock)
+    rest.note("a", ProviderUnavailable(hint="first"))
+    clock.now -= 3600
+    rest.note("a", ProviderUnavailable(hint="second"))
+
+    clock.now += 4.9
+    with pytest.raises(ProviderUnavailable) as raised:
+        rest.raise_if_resting("a")
+    assert raised.value.hint == "second"
+    clock.now += 0.1
+    rest.raise_if_resting("a")
+
+
 def test_each_raise_is_a_new_error_that_holds_nothing_of_the_failure() -> None:
     rest = Rest(5, 10)
     with pytest.raises(ProviderUnavailable) as noted:

@@ -57,7 +57,7 @@ class Trust:
     @property
     def leeway(self) -> float:
         """Seconds by which clocks may differ for each of its introspectors."""
-        return min(link.introspector.rules.leeway for link in self.links)
+        return min(link.settings.jwt.leeway for link in self.links)
 
 
 def provider_ids(snapshot: RegistrySnapshot) -> list[str]:

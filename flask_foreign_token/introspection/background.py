@@ -5,24 +5,22 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
-Begin = Callable[[Callable[[], None]], bool]
-"""Begins work that somebody else does, and says whether it was begun."""
+Begin = Callable[[Callable[[], None]], None]
+"""Begins work that somebody else does, where that can be; who leaves it to that must do without."""
 
 
-def in_background(work: Callable[[], None]) -> bool:
+def in_background(work: Callable[[], None]) -> None:
     """Let a thread of its own do `work`; it ends with the process, wherever it is by then.
 
-    :return: false where threads do not run, or no more of them can be had: nothing was begun.
+    Nothing is begun where threads do not run, or no more of them can be had.
     """
     if not _threads_run():
-        return False
+        return
     thread = threading.Thread(target=work, name="flask-foreign-token", daemon=True)
-    try:
+    with suppress(RuntimeError):
         thread.start()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _threads_run() -> bool:

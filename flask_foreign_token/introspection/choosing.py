@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
+from typing import Protocol
 
 from ..errors import InvalidToken
-from .jwt import JwtIntrospector
-from .opaque import OpaqueIntrospector
-from .parse import parse
-from .token import Credential, Token
+from .parse import CompactJws, parse
+from .token import Credential, Introspector, Token, Versioned
 
-_URL_SAFE = str.maketrans("-_", "+/")
+_READINGS = (str.maketrans("-_", "+/"), str.maketrans("", "", "-_"), str.maketrans("-_", "+/", "+/"))
+# To the standard alphabet, as read by those who know both, and by those who know one and skip what the other has.
 _SKIPPED = b" \t\r\n\0\xef\xbb\xbf\xfe\xff"
 # White space, byte order marks, and the zeros of wider encodings: what some readers of JSON pass over.
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
@@ -30,22 +30,53 @@ class UnknownForm(InvalidToken):
     text = "the token is not of a known form"
 
 
+class Rules(Protocol):
+    """What every introspector demands of its tokens."""
+
+    @property
+    def audiences(self) -> frozenset[str]:
+        """`aud` must name one of them; empty: any."""
+
+    @property
+    def client_ids(self) -> frozenset[str]:
+        """`azp`, or without it `client_id`, must be one of them; empty: any."""
+
+
+class IssuerIntrospector(Introspector, Protocol):
+    """Turns the credentials of one issuer into verified tokens, by the rules of one resource."""
+
+    @property
+    def introspector(self) -> Versioned:
+        """The resource."""
+
+    @property
+    def issuer(self) -> str:
+        """The issuer of its tokens."""
+
+    @property
+    def rules(self) -> Rules:
+        """What the resource demands."""
+
+    def introspect_jwt(self, jws: CompactJws, credential: Credential) -> Token:
+        """As :meth:`.Introspector.introspect`, for a JWT that names its issuer.
+
+        :param jws: `credential` taken apart, and not verified.
+        """
+
+
 class Introspectors:
     """An :class:`~flask_foreign_token.introspection.token.Introspector` for the tokens of several issuers.
 
     A token goes to one of them or to none, so that no provider sees the token of another.
 
     :param by_issuer: who checks the JWTs of an issuer, which is compared character by character and never called.
-    :param by_prefix: who checks the other tokens that begin with a prefix, ``""`` for all; the longest one counts.
+    :param by_prefix: who checks the other tokens that begin with a prefix; none begins like another, so that ``""``,
+        which all begin with, stands alone.
     """
 
-    def __init__(
-        self,
-        by_issuer: Mapping[str, JwtIntrospector | OpaqueIntrospector],
-        by_prefix: Mapping[str, OpaqueIntrospector] = {},
-    ) -> None:
+    def __init__(self, by_issuer: Mapping[str, IssuerIntrospector], by_prefix: Mapping[str, Introspector]) -> None:
         self._by_issuer = dict(by_issuer)
-        self._by_prefix = sorted(by_prefix.items(), key=lambda item: len(item[0]), reverse=True)
+        self._by_prefix = dict(by_prefix)
 
     def introspect(self, credential: Credential) -> Token:
         """See :meth:`.Introspector.introspect`.
@@ -55,7 +86,7 @@ class Introspectors:
         """
         if not self._by_prefix or is_jose(credential.token):
             return self._introspect_jwt(credential)
-        for prefix, introspector in self._by_prefix:
+        for prefix, introspector in self._by_prefix.items():
             if credential.token.startswith(prefix):
                 return introspector.introspect(credential)
         raise UnknownForm
@@ -77,6 +108,11 @@ def is_jose(token: str) -> bool:
     first, dot, _ = token.partition(".")
     if not dot:
         return False
-    text = _NOT_BASE64.sub("", first.translate(_URL_SAFE))
+    return any(_begins_an_object(first.translate(reading)) for reading in _READINGS)
+
+
+def _begins_an_object(text: str) -> bool:
+    """Whether `text` begins a JSON object, in the standard alphabet and without what is not in it."""
+    text = _NOT_BASE64.sub("", text)
     octets = base64.b64decode(text + "A" * (-len(text) % 4))
     return octets.lstrip(_SKIPPED).startswith(b"{")

@@ -97,14 +97,23 @@ def _media_type(name: str) -> str:
     return name.lower().removeprefix("application/")
 
 
-def check_issuer(claims: Claims, issuer: str | None) -> None:
-    """Check that `iss` is `issuer`, or with none that it is well formed; a missing one passes.
+def check_issuer(claims: Claims, issuer: str) -> None:
+    """Check that `iss` is `issuer`, character by character.
+
+    :raises InvalidToken: it is another, missing, or not a text.
+    """
+    if claims.get("iss") != issuer:
+        raise InvalidToken("iss is not the issuer")
+
+
+def check_stated_issuer(claims: Claims, issuer: str | None) -> None:
+    """As :func:`check_issuer`, for answers that leave `iss` out; one that is there must fit, or with no `issuer` be
+    well formed.
 
     :raises InvalidToken: it is another, or not a text.
     """
-    found = _text(claims, "iss")
-    if found is not None and issuer is not None and found != issuer:
-        raise InvalidToken("iss is not the issuer")
+    if _text(claims, "iss") is not None and issuer is not None:
+        check_issuer(claims, issuer)
 
 
 def check_times(claims: Claims, now: float, leeway: float, *, default: float | None = None) -> float:

@@ -19,7 +19,7 @@ from .remote_document import Resting
 
 IN_FLIGHT = 8
 """Calls to one endpoint at a time. A thread of the server waits in each, and a slow provider must not have them all."""
-USELESS = 1000
+RESTING_TOKENS = 1000
 """Tokens of which an endpoint remembers that it had no useful answer to them."""
 
 _EVERY_TOKEN = None
@@ -68,13 +68,12 @@ class IntrospectionEndpoint:
         self._http = http
         self._authentication = authentication
         self._owner = owner
-        self._clock = clock
         self._calls = threading.BoundedSemaphore(IN_FLIGHT)
         self._resting = Rest(REST, 2, clock)
-        self._without_use = Rest(REST, USELESS, clock)
+        self._resting_tokens = Rest(REST, RESTING_TOKENS, clock)
         self._reporting = threading.Lock()
         self._credential_is_refused = False
-        self._quiet_until = 0.0
+        self._reported = Rest(REST, 2, clock)
 
     def ask(self, token: str) -> Mapping[str, object]:
         """What the endpoint says of `token`: a JSON object whose `active` is a boolean.
@@ -87,7 +86,7 @@ class IntrospectionEndpoint:
         """
         asked_about = sha256(token.encode()).digest()
         self._resting.raise_if_resting(_EVERY_TOKEN)
-        self._without_use.raise_if_resting(asked_about)
+        self._resting_tokens.raise_if_resting(asked_about)
         if not self._calls.acquire(blocking=False):
             raise ProviderUnavailable(hint=f"introspection: {IN_FLIGHT} calls are under way, and no more are made")
         try:
@@ -122,13 +121,13 @@ class IntrospectionEndpoint:
             # oidc-provider has this for JWTs. The error is the one of revocation (RFC 7009 section 2.2.1).
             hint = f"{self._owner}: {_UNSUPPORTED}; verify JWTs by their signature"
             unsupported = InvalidToken(_UNSUPPORTED, hint=hint)
-            self._without_use.note(asked_about, unsupported)
+            self._resting_tokens.note(asked_about, unsupported)
             return unsupported
         useless = ProviderUnavailable(hint=f"introspection: no object with a boolean active, status {answer.status}")
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             self._resting.note(_EVERY_TOKEN, useless)
         else:
-            self._without_use.note(asked_about, useless)
+            self._resting_tokens.note(asked_about, useless)
         self._report_useless(host, useless)
         return useless
 
@@ -142,9 +141,9 @@ class IntrospectionEndpoint:
     def _report_useless(self, host: str, useless: ProviderUnavailable) -> None:
         # Who sends us invented tokens must not fill the log with them.
         with self._reporting:
-            if self._clock() < self._quiet_until:
+            if self._reported.is_resting(_EVERY_TOKEN):
                 return
-            self._quiet_until = self._clock() + REST
+            self._reported.note(_EVERY_TOKEN, useless)
         log.warning("%s: %s", host, useless.hint)
 
 

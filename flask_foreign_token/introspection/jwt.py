@@ -8,7 +8,15 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from ..errors import InvalidToken
-from .claims import check_audience, check_client, check_kind, check_stated_audience, check_times, subject_of
+from .claims import (
+    check_audience,
+    check_client,
+    check_issuer,
+    check_kind,
+    check_stated_audience,
+    check_times,
+    subject_of,
+)
 from .frozen import freeze
 from .keys import ALGORITHMS, KeySource, VerificationKey, canonical, spellings
 from .parse import CompactJws, Jws, parse
@@ -66,7 +74,7 @@ class JwtIntrospector:
         return self.verify(parse(credential.token))
 
     def introspect_jwt(self, jws: CompactJws, credential: Credential) -> Token:
-        """As :meth:`verify`; `jws` says everything, and `credential` adds nothing."""
+        """See :meth:`.IssuerIntrospector.introspect_jwt`; `jws` says everything."""
         return self.verify(jws)
 
     def verify(self, jws: CompactJws) -> Token:
@@ -77,8 +85,7 @@ class JwtIntrospector:
         :raises ProviderUnavailable: the keys cannot be had.
         """
         rules, claims = self.rules, jws.claims
-        if jws.issuer != rules.issuer:
-            raise InvalidToken("iss is not the issuer")
+        check_issuer(claims, rules.issuer)
         key = verified_by(jws, self.keys, self._algorithms)
         check_kind(jws.header, claims, rules.typ)
         now = self._clock()

@@ -16,10 +16,10 @@ from .claims import (
     Claims,
     check_audience,
     check_client,
-    check_issuer,
     check_kind,
     check_kind_of_answer,
     check_stated_audience,
+    check_stated_issuer,
     check_times,
     subject_of,
     time_of,
@@ -102,6 +102,8 @@ class OpaqueIntrospector:
         self.rules = rules
         self.endpoint = endpoint
         self._clock = clock
+        # The runtime remembers as well, but only tokens that were let in. Here an answer that the rules refuse is kept
+        # too, and all who ask at a time share one call.
         self._active: Cache[_Answer] = Cache(size, clock)
         # Apart, so that no flood of invented tokens can push out a good one.
         self._inactive: Cache[bool] = Cache(size, clock)
@@ -122,7 +124,7 @@ class OpaqueIntrospector:
         if not _B64TOKEN.fullmatch(token):
             raise InvalidToken("the token holds a character that none may hold")
         key = sha256(token.encode()).digest()
-        # The rules are checked each time: what is refused now, since it is not valid yet, may pass in a minute.
+        # The answer is remembered, and not what the rules make of it: what is not valid yet may pass in a minute.
         return self._verified(self._active.get_or_load(key, lambda: self._ask(key, token)))
 
     def introspect_jwt(self, jws: CompactJws, credential: Credential) -> Token:
@@ -149,7 +151,7 @@ class OpaqueIntrospector:
     def _verified(self, answer: _Answer) -> Token:
         rules, claims = self.rules, answer.claims
         check_kind_of_answer(claims, rules.token_type)
-        check_issuer(claims, rules.named_issuer)
+        check_stated_issuer(claims, rules.named_issuer)
         expires_at = check_times(claims, self._clock(), rules.leeway, default=math.inf)
         addressed = _without_empty_audience(claims)
         check_audience(addressed, rules.audiences)

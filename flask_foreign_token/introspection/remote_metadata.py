@@ -7,7 +7,6 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from ..errors import ProviderUnavailable, Rejected
@@ -16,33 +15,12 @@ from ..printable import in_ascii
 from .addresses import origin_of
 from .background import Begin, in_background
 from .discovery import NoMetadata, ServerMetadata, discover
-from .remote_document import Fetched, RemoteDocument
+from .remote_document import DocumentState, Fetched, RemoteDocument
 
 METADATA_TTL = 3600
 """Seconds of the life of a provider's metadata, unless its answer says less."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class MetadataState:
-    """What an operator wants to know of a provider's metadata. Times are seconds since the epoch.
-
-    :param address: where they were found; `None` before the first.
-    :param fetched_at: when they came.
-    :param refresh_at: when they are renewed in the background, once somebody asks for them.
-    :param expires_at: when their life is over.
-    :param pending: whether a fetch is under way.
-    :param last_error: why the latest fetch failed; `None` once one succeeds.
-    """
-
-    issuer: str
-    address: str | None
-    fetched_at: float | None
-    refresh_at: float | None
-    expires_at: float | None
-    pending: bool
-    last_error: str | None
 
 
 class RemoteMetadata:
@@ -51,10 +29,9 @@ class RemoteMetadata:
     Making one asks nobody and begins nothing. Belongs to the process that made it.
 
     :param issuer: where it is asked, and what it must name.
-    :param origins: where, beside the issuer's own origin, its endpoints may be: those of the addresses that resources
-        give. What is published leads nowhere else.
+    :param origins: where its endpoints may be, beside the issuer's own origin: those of the addresses that resources
+        give, ``""`` for what is no address. What is published leads nowhere else.
     :param grace: seconds for which it serves after its life, while the provider cannot be reached.
-    :param ttl: seconds of its life, at most; see :func:`.life_of`.
     :param clock: seconds since the epoch.
     :param begin: begins a renewal in the background.
     :param jitter: see :class:`.RemoteDocument`.
@@ -67,33 +44,23 @@ class RemoteMetadata:
         *,
         origins: frozenset[str],
         grace: float,
-        ttl: float = METADATA_TTL,
         clock: Callable[[], float] = time.time,
         begin: Begin = in_background,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.issuer = issuer
+        self.origins = (origins | {origin_of(issuer)}) - {""}
         self._http = http
-        self._origins = (origins | {origin_of(issuer)}) - {""}
         self._metadata = RemoteDocument(
-            "the metadata", self._fetch, ttl=ttl, grace=grace, clock=clock, begin=begin, jitter=jitter
+            "the metadata", self._fetch, ttl=METADATA_TTL, grace=grace, clock=clock, begin=begin, jitter=jitter
         )
         # What the log was told last, of the metadata and of each member.
         self._told: dict[str, str] = {}
 
     @property
-    def state(self) -> MetadataState:
+    def state(self) -> DocumentState[ServerMetadata]:
         """How things stand at this moment."""
-        state = self._metadata.state
-        return MetadataState(
-            issuer=self.issuer,
-            address=state.document.address if state.document else None,
-            fetched_at=state.fetched_at,
-            refresh_at=state.refresh_at,
-            expires_at=state.expires_at,
-            pending=state.pending,
-            last_error=state.last_error,
-        )
+        return self._metadata.state
 
     def known(self, member: str) -> str | None:
         """The address of an endpoint, as far as it is known without asking; none as well where it must not be called.
@@ -102,7 +69,7 @@ class RemoteMetadata:
         """
         metadata = self._metadata.known
         address = metadata.text(member) if metadata else None
-        return address if address and origin_of(address) in self._origins else None
+        return address if address and origin_of(address) in self.origins else None
 
     def endpoint(self, member: str) -> str:
         """The address of an endpoint.
@@ -113,7 +80,7 @@ class RemoteMetadata:
         """
         metadata = self._metadata.current()
         address = metadata.text(member)
-        if address and origin_of(address) in self._origins:
+        if address and origin_of(address) in self.origins:
             self._told.pop(member, None)
             return address
         reason = self._reason_against(metadata, member, address)
@@ -169,9 +136,6 @@ class MetadataDirectory:
 
     def of(self, issuer: str, origins: frozenset[str]) -> RemoteMetadata:
         """What the provider of `issuer` publishes, to be called at `origins`; see :class:`RemoteMetadata`."""
+        metadata = RemoteMetadata(self._http, issuer, origins=origins, grace=self._grace, clock=self._clock)
         with self._lock:
-            metadata = self._sources.get((issuer, origins))
-            if metadata is None:
-                metadata = RemoteMetadata(self._http, issuer, origins=origins, grace=self._grace, clock=self._clock)
-                self._sources[issuer, origins] = metadata
-            return metadata
+            return self._sources.setdefault((issuer, metadata.origins), metadata)

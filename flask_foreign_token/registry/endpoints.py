@@ -49,7 +49,7 @@ class Endpoints:
         if provider.userinfo_endpoint is not None:
             return StoredEndpoint(provider.userinfo_endpoint)
         try:
-            return self._discovered("userinfo_endpoint", provider.issuer or "", _addresses_of(provider))
+            return self._discovered("userinfo_endpoint", provider.issuer, _addresses_of(provider))
         except ValueError as reason:
             message = f"is required, since it cannot be discovered at issuer, which {reason}"
             raise Rejected.at("userinfo_endpoint", message) from None
@@ -62,7 +62,7 @@ class Endpoints:
         stored = introspector.jwks_uri or (provider and provider.jwks_uri)
         if stored:
             return StoredEndpoint(stored)
-        issuer = introspector.jwt.iss or ""
+        issuer = introspector.jwt.issuer
         if provider is not None and provider.issuer not in (None, issuer):
             message = f"must be the issuer of IdentityProvider/{provider.id}, where the keys are discovered; or {_KEYS}"
             raise Rejected.at("jwt.iss", message)
@@ -82,20 +82,22 @@ class Endpoints:
         # Whoever may write the other addresses may not thereby learn the secret.
         addresses = _addresses_of(provider, SECRET_ADDRESSES)
         try:
-            return self._discovered("introspection_endpoint", provider.issuer or "", addresses)
+            return self._discovered("introspection_endpoint", provider.issuer, addresses)
         except ValueError as reason:
             place = f"IdentityProvider/{provider.id}"
             message = f"is required, or at {place}, since it cannot be discovered at the issuer there, which {reason}"
             raise Rejected.at("introspection_endpoint", message) from None
 
-    def _discovered(self, member: str, issuer: str, addresses: Iterable[str]) -> DiscoveredEndpoint:
+    def _discovered(self, member: str, issuer: str | None, addresses: Iterable[str]) -> DiscoveredEndpoint:
         """
-        :raises ValueError: `issuer` must not be called.
+        :param addresses: at whose origins it may be, beside that of `issuer`.
+        :raises ValueError: there is no `issuer`, or it must not be called.
         """
+        if issuer is None:
+            raise ValueError("is not given")
         self._http.check_url(issuer)
-        origins = frozenset(map(origin_of, [issuer, *addresses])) - {""}
-        return DiscoveredEndpoint(self._directory.of(issuer, origins), member)
+        return DiscoveredEndpoint(self._directory.of(issuer, frozenset(map(origin_of, addresses))), member)
 
 
-def _addresses_of(provider: IdentityProvider, names: Iterable[str] = ("issuer", *ENDPOINTS)) -> list[str]:
+def _addresses_of(provider: IdentityProvider, names: Iterable[str] = ENDPOINTS) -> list[str]:
     return [address for name in names if (address := getattr(provider, name))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from ..errors import Issue, RegistryUnavailable, Rejected
@@ -39,13 +40,16 @@ class Inquiry(NamedTuple):
     """Where to ask, and as whom.
 
     :param owner: where that credential stands, for the log and for hints.
-    :param issues: why nobody is asked.
     """
 
     endpoint: Endpoint
     authentication: ClientAuthentication
     owner: str
-    issues: tuple[Issue, ...] = ()
+
+    @property
+    def issues(self) -> tuple[Issue, ...]:
+        """Why nobody is asked."""
+        return self.endpoint.issues if isinstance(self.endpoint, NoEndpoint) else ()
 
 
 def inquiry_of(introspector: TokenIntrospector, provider: IdentityProvider | None, endpoints: Endpoints) -> Inquiry:
@@ -57,18 +61,20 @@ def inquiry_of(introspector: TokenIntrospector, provider: IdentityProvider | Non
     """
     own = introspector.introspection_endpoint
     endpoint: Endpoint
-    try:
-        if own is not None:
-            endpoint = StoredEndpoint(own.url)
-            return Inquiry(endpoint, _own_authentication(own), f"{introspector.name} introspection_endpoint")
-        if provider is None:
-            raise Rejected.at("introspection_endpoint", "is required, since no provider is linked that could be asked")
+    if own is not None:
+        endpoint, owner = StoredEndpoint(own.url), f"{introspector.name} introspection_endpoint"
+        authenticate = partial(_own_authentication, own)
+    elif provider is not None:
         client = _client_of(provider)
-        endpoint = endpoints.introspection(provider)
-        return Inquiry(endpoint, _authentication_of(client, provider), f"IdentityProvider/{provider.id} client")
+        endpoint, owner = endpoints.introspection(provider), f"IdentityProvider/{provider.id} client"
+        authenticate = partial(_authentication_of, client, provider)
+    else:
+        raise Rejected.at("introspection_endpoint", "is required, since no provider is linked that could be asked")
+    try:
+        return Inquiry(endpoint, authenticate(), owner)
     except UnusableSecret as unusable:
         issues = unusable.within(introspector.name).issues
-        return Inquiry(NoEndpoint(endpoint.known, issues), _NOTHING, introspector.name, issues)
+        return Inquiry(NoEndpoint(endpoint.known, issues), _NOTHING, introspector.name)
 
 
 def _client_of(provider: IdentityProvider) -> Client:
@@ -110,6 +116,11 @@ def _usable(secret: str | None, path: str, reason: str) -> str:
 
 
 def _as_client(id_: str | None, secret: str, method: str | None) -> ClientAuthentication:
+    """
+    :raises Rejected: there is no id, which is looked at before.
+    """
+    if id_ is None:
+        raise Rejected.at("introspection_endpoint", "is asked as a client, which must have an id")
     if method == "client_secret_post":
-        return ClientAuthentication.post(id_ or "", secret)
-    return ClientAuthentication.basic(id_ or "", secret)
+        return ClientAuthentication.post(id_, secret)
+    return ClientAuthentication.basic(id_, secret)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ..errors import Issue, Rejected
 from ..http import Http
+from ..introspection.choosing import IssuerIntrospector
 from ..introspection.endpoints import Endpoint
 from ..introspection.introspection_endpoint import IntrospectionEndpoint
 from ..introspection.jwt import JwtIntrospector, JwtRules
@@ -18,7 +19,7 @@ from ..users.provisioning import Provider
 from .endpoints import Endpoints
 from .faults import Faults
 from .inquiry import Inquiry, inquiry_of
-from .parts import IntrospectorPart, Part, ProviderPart
+from .parts import IntrospectorPart, Part, ProviderPart, issues_of
 from .resources import IdentityProvider, JwtSettings, Key, TokenIntrospector, digest
 from .uniqueness import refuse_second_issuers, refuse_shared_issuers, refuse_shared_prefixes, refuse_shared_systems
 
@@ -48,17 +49,22 @@ class Linked(NamedTuple):
     :param source: where its keys come from; none: they are its own, or it has no need of any.
     :param issuer: whose tokens it takes; none: nobody says so, and the introspection endpoint's address stands for it.
     :param inquiry: whom it asks about opaque tokens; none: it takes no such tokens.
-    :param issues: why it is out of service: a secret of it must not be used.
     """
 
     settings: TokenIntrospector
-    introspector: JwtIntrospector | OpaqueIntrospector
+    introspector: IssuerIntrospector
     provider: Provider | None
     in_force: bool
     source: RemoteSource | None
     issuer: str | None
-    inquiry: Inquiry | None = None
-    issues: tuple[Issue, ...] = ()
+    inquiry: Inquiry | None
+
+    @property
+    def issues(self) -> tuple[Issue, ...]:
+        """Why it is out of service: a secret of it must not be used."""
+        if self.inquiry is not None:
+            return self.inquiry.issues
+        return issues_of(self.introspector.keys) if isinstance(self.introspector, JwtIntrospector) else ()
 
 
 class Linker:
@@ -116,7 +122,7 @@ class Linker:
             name = part.settings.identity_provider
             if name is None or name in providers:
                 with faults.gathered():
-                    linked.append(self._link(part, providers.get(name or ""), issuers))
+                    linked.append(self._link(part, None if name is None else providers[name], issuers))
             elif (key := ("IdentityProvider", name)) not in held:
                 reason = _DELETED if key in deleted else _ABSENT
                 faults.add(part.settings.name, "identity_provider.reference", reason.format(name="/".join(key)))
@@ -138,30 +144,47 @@ class Linker:
         if known is not None:
             return known
         try:
-            return self._linked(versioned, part, provider, issuer)
+            if part.settings.type == "opaque":
+                return self._opaque(versioned, part.settings, provider, issuer)
+            return self._jwt(versioned, part, provider)
         except Rejected as rejected:
             raise rejected.within(part.settings.name) from None
 
-    def _linked(
-        self, versioned: Versioned, part: IntrospectorPart, provider: ProviderPart | None, issuer: str | None
-    ) -> Linked:
+    def _jwt(self, versioned: Versioned, part: IntrospectorPart, provider: ProviderPart | None) -> Linked:
         settings = part.settings
-        in_force = settings.active and (provider is None or provider.settings.active)
-        users = None if provider is None else provider.provider
         described = None if provider is None else provider.settings
-        if settings.type == "opaque":
-            inquiry = inquiry_of(settings, described, self._endpoints)
-            opaque = OpaqueIntrospector(
-                versioned,
-                self._opaque_rules(settings, described, issuer, inquiry.endpoint),
-                self._introspection_endpoint(settings, inquiry),
-                size=self._cache_size,
-                clock=self._clock,
-            )
-            return Linked(settings, opaque, users, in_force, None, issuer, inquiry, inquiry.issues)
         keys, source = self._keys(part, described)
-        jwt = JwtIntrospector(versioned, self._rules(settings, described), keys, self._clock)
-        return Linked(settings, jwt, users, in_force, source, issuer, issues=part.issues)
+        return Linked(
+            settings=settings,
+            introspector=JwtIntrospector(versioned, self._jwt_rules(settings, described), keys, self._clock),
+            provider=None if provider is None else provider.provider,
+            in_force=_is_in_force(settings, described),
+            source=source,
+            issuer=settings.jwt.issuer,
+            inquiry=None,
+        )
+
+    def _opaque(
+        self, versioned: Versioned, settings: TokenIntrospector, provider: ProviderPart | None, issuer: str | None
+    ) -> Linked:
+        described = None if provider is None else provider.settings
+        inquiry = inquiry_of(settings, described, self._endpoints)
+        introspector = OpaqueIntrospector(
+            versioned,
+            self._opaque_rules(settings, described, issuer, inquiry.endpoint),
+            self._introspection_endpoint(settings, inquiry),
+            size=self._cache_size,
+            clock=self._clock,
+        )
+        return Linked(
+            settings=settings,
+            introspector=introspector,
+            provider=None if provider is None else provider.provider,
+            in_force=_is_in_force(settings, described),
+            source=None,
+            issuer=issuer,
+            inquiry=inquiry,
+        )
 
     def _keys(self, part: IntrospectorPart, provider: IdentityProvider | None) -> tuple[KeySource, RemoteSource | None]:
         if part.keys is not None:
@@ -192,11 +215,11 @@ class Linker:
             self._http, inquiry.endpoint, inquiry.authentication, owner=inquiry.owner, clock=self._clock
         )
 
-    def _rules(self, settings: TokenIntrospector, provider: IdentityProvider | None) -> JwtRules:
+    def _jwt_rules(self, settings: TokenIntrospector, provider: IdentityProvider | None) -> JwtRules:
         jwt = settings.jwt
         audiences, stated_audiences = self._audiences(jwt)
         return JwtRules(
-            issuer=jwt.iss or "",
+            issuer=jwt.issuer,
             audiences=audiences,
             stated_audiences=stated_audiences,
             client_ids=frozenset(jwt.client_id),
@@ -213,7 +236,7 @@ class Linker:
         jwt = settings.jwt
         audiences, stated_audiences = self._audiences(jwt)
         return OpaqueRules(
-            issuer=issuer or endpoint.known or "",
+            issuer=_address_of(endpoint) if issuer is None else issuer,
             named_issuer=issuer,
             audiences=audiences,
             stated_audiences=stated_audiences,
@@ -244,6 +267,20 @@ def _issuers_of_providers(
         if part.settings.identity_provider is not None and part.settings.jwt.iss is not None:
             issuers[part.settings.identity_provider] = part.settings.jwt.iss
     return {id_: issuer for id_, issuer in issuers.items() if issuer is not None}
+
+
+def _is_in_force(introspector: TokenIntrospector, provider: IdentityProvider | None) -> bool:
+    return introspector.active and (provider is None or provider.active)
+
+
+def _address_of(endpoint: Endpoint) -> str:
+    """What stands for an issuer that nobody names.
+
+    :raises Rejected: the address must be discovered; then it is at an issuer that somebody names.
+    """
+    if endpoint.known is None:
+        raise Rejected.at("introspection_endpoint", "is required, or nothing stands for the issuer of its tokens")
+    return endpoint.known
 
 
 def _subject_claim(provider: IdentityProvider | None) -> str:

@@ -43,6 +43,11 @@ class NoKeys:
         raise RegistryUnavailable("the token introspector is out of service", hint="; ".join(map(str, self.issues)))
 
 
+def issues_of(keys: KeySource | None) -> tuple[Issue, ...]:
+    """Why an introspector with these keys is out of service."""
+    return keys.issues if isinstance(keys, NoKeys) else ()
+
+
 class IntrospectorPart(NamedTuple):
     """An introspector, and the keys that it brings itself, if it does.
 
@@ -52,11 +57,6 @@ class IntrospectorPart(NamedTuple):
     version: str
     settings: TokenIntrospector
     keys: KeySource | None
-
-    @property
-    def issues(self) -> tuple[Issue, ...]:
-        """Why it is out of service."""
-        return self.keys.issues if isinstance(self.keys, NoKeys) else ()
 
 
 class PolicyPart(NamedTuple):
@@ -100,16 +100,14 @@ class PartMaker:
             if isinstance(settings, IdentityProvider):
                 return ProviderPart(resource.version, settings, self._provider(settings, resource.version))
             if isinstance(settings, TokenIntrospector):
-                return IntrospectorPart(resource.version, settings, self._keys(settings))
+                return IntrospectorPart(resource.version, settings, self._introspector(settings))
             return PolicyPart(resource.version, settings, compile_policy(resource.id, resource.version, resource.body))
         except Rejected as rejected:
             raise rejected.within(resource.name) from None
 
     def _provider(self, settings: IdentityProvider, version: str) -> Provider:
         faults = Faults()
-        for name in ENDPOINTS:
-            with faults.gathered():
-                self._check_address(name, getattr(settings, name))
+        self._check_addresses({name: getattr(settings, name) for name in ENDPOINTS}, faults)
         for key, reason in check_to_scim(settings.to_scim):
             faults.add("", f"toScim.{shown(key)}", reason)
         userinfo: UserinfoSource = TokenClaims()
@@ -131,17 +129,16 @@ class PartMaker:
         endpoint = self._endpoints.userinfo(settings)
         return UserinfoEndpoint(self._http, endpoint, settings.userinfo_header, clock=self._clock)
 
-    def _keys(self, settings: TokenIntrospector) -> KeySource | None:
+    def _introspector(self, settings: TokenIntrospector) -> KeySource | None:
+        """The keys that it brings itself, if it does."""
         faults = Faults()
         keys: KeySource | None = None
         endpoint = settings.introspection_endpoint
         if settings.type == "jwt":
             with faults.gathered():
                 self._check_audience(settings.jwt)
-        with faults.gathered():
-            self._check_address("jwks_uri", settings.jwks_uri)
-        with faults.gathered():
-            self._check_address("introspection_endpoint.url", None if endpoint is None else endpoint.url)
+        asked = None if endpoint is None else endpoint.url
+        self._check_addresses({"jwks_uri": settings.jwks_uri, "introspection_endpoint.url": asked}, faults)
         with faults.gathered():
             keys = _static_keys(settings.jwt, settings.name)
         faults.raise_any()
@@ -155,13 +152,16 @@ class PartMaker:
                 "jwt.client_id the clients whose tokens are taken. FOREIGN_TOKEN_REQUIRE_AUDIENCE = False lifts this",
             )
 
-    def _check_address(self, path: str, url: str | None) -> None:
-        if url is None:
-            return
-        try:
-            self._http.check_url(url)
-        except ValueError as reason:
-            raise Rejected.at(path, str(reason)) from None
+    def _check_addresses(self, addresses: Mapping[str, str | None], faults: Faults) -> None:
+        """
+        :param addresses: by their paths; `None`: it is not given.
+        """
+        for path, url in addresses.items():
+            try:
+                if url is not None:
+                    self._http.check_url(url)
+            except ValueError as reason:
+                faults.add("", path, str(reason))
 
 
 def _static_keys(jwt: JwtSettings, name: str) -> KeySource | None:

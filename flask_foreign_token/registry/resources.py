@@ -117,6 +117,16 @@ class JwtSettings:
     algorithms: tuple[str, ...] | None = None
     typ: str | None = None
 
+    @property
+    def issuer(self) -> str:
+        """`iss` of JWTs, which the schema sees to.
+
+        :raises Rejected: it is not there.
+        """
+        if self.iss is None:
+            raise Rejected.at("jwt.iss", "is required, since type is jwt")
+        return self.iss
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntrospectionEndpointSettings:

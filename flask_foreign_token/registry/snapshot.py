@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from ..errors import Issue
 from ..http import Http
-from ..introspection.choosing import Introspectors
+from ..introspection.choosing import Introspectors, IssuerIntrospector
 from ..introspection.jwt import JwtIntrospector
 from ..introspection.opaque import OpaqueIntrospector
 from ..introspection.remote_keys import KeySourceState, RemoteKeys
@@ -20,7 +20,7 @@ from ..users.provisioning import Provider
 from .endpoints import Endpoints
 from .faults import Faults
 from .linking import Linked, Linker
-from .parts import IntrospectorPart, Part, PartMaker, PolicyPart
+from .parts import IntrospectorPart, Part, PartMaker, PolicyPart, issues_of
 from .resources import Key, Resource
 
 
@@ -187,7 +187,7 @@ class SnapshotBuilder:
 
 
 def _introspectors(in_force: Iterable[Linked]) -> Introspectors:
-    by_issuer: dict[str, JwtIntrospector | OpaqueIntrospector] = {}
+    by_issuer: dict[str, IssuerIntrospector] = {}
     by_prefix: dict[str, OpaqueIntrospector] = {}
     for link in in_force:
         if link.settings.jwt.iss is not None:
@@ -198,9 +198,9 @@ def _introspectors(in_force: Iterable[Linked]) -> Introspectors:
 
 
 def _out_of_service(parts: Mapping[Key, Part], linked: Iterable[Linked]) -> tuple[Issue, ...]:
-    # Where linking was refused, there is only the part to say it.
-    found = [issue for part in parts.values() if isinstance(part, IntrospectorPart) for issue in part.issues]
-    return tuple(dict.fromkeys([*found, *(issue for link in linked for issue in link.issues)]))
+    # Keys are of one resource, linked or not; whom to ask, and as whom, is known of what is linked.
+    keys = [issue for part in parts.values() if isinstance(part, IntrospectorPart) for issue in issues_of(part.keys)]
+    return (*keys, *(issue for link in linked if link.inquiry is not None for issue in link.inquiry.issues))
 
 
 def _retire_sources(previous: RegistrySnapshot, current: RegistrySnapshot) -> None:

@@ -18,8 +18,10 @@ from ..introspection.frozen import thaw
 from ..introspection.remote_document import Resting
 from ..introspection.token import Credential, Token
 
-REFUSED = 1000
+RESTING_TOKENS = 1000
 """Tokens of which a userinfo endpoint remembers that they were refused."""
+
+_EVERY_TOKEN = None
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +65,8 @@ class UserinfoEndpoint:
         self._http = http
         self._endpoint = endpoint
         self._prefix = prefix
-        self._clock = clock
-        self._rests_until = 0.0
-        self._refused = Rest(REST, REFUSED, clock)
+        self._resting = Rest(REST, 2, clock)
+        self._resting_tokens = Rest(REST, RESTING_TOKENS, clock)
 
     def userinfo(self, token: Token, credential: Credential) -> Mapping[str, object]:
         """What the endpoint answers to the token; see :meth:`UserinfoSource.userinfo`."""
@@ -80,25 +81,24 @@ class UserinfoEndpoint:
 
     def _claims(self, credential: Credential) -> Mapping[str, object]:
         asked_with = sha256(credential.token.encode()).digest()
-        self._refused.raise_if_resting(asked_with)
+        self._resting_tokens.raise_if_resting(asked_with)
+        self._resting.raise_if_resting(_EVERY_TOKEN)
         url, answer = self._ask(credential)
         if isinstance(answer.json, dict):
             return answer.json
         refusal = self._refusal(urlsplit(url).hostname, answer)
-        self._refused.note(asked_with, refusal)
+        self._resting_tokens.note(asked_with, refusal)
         raise refusal
 
     def _ask(self, credential: Credential) -> tuple[str, Answer]:
-        if self._clock() < self._rests_until:
-            raise ProviderUnavailable
         try:
             url = self._endpoint.locate()
             return url, self._http.get(url, headers={"Authorization": f"{self._prefix} {credential.token}"})
-        except Resting as down:
-            self._rest(down.at)
+        except Resting:
+            # Whoever looks for the address rests already, and nobody was asked.
             raise
-        except ProviderUnavailable:
-            self._rest(self._clock())
+        except ProviderUnavailable as down:
+            self._resting.note(_EVERY_TOKEN, down)
             raise
 
     def _refusal(self, host: str | None, answer: Answer) -> Refusal:
@@ -106,11 +106,8 @@ class UserinfoEndpoint:
             return InvalidToken("the provider does not take the token")
         if answer.status == HTTPStatus.FORBIDDEN:
             return InsufficientScope("openid")
+        useless = ProviderUnavailable(hint=f"userinfo: no object, status {answer.status}")
         if answer.status < HTTPStatus.BAD_REQUEST or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            self._rest(self._clock())
-        reason = f"userinfo: no object, status {answer.status}"
-        log.warning("%s: %s", host, reason)
-        return ProviderUnavailable(hint=reason)
-
-    def _rest(self, since: float) -> None:
-        self._rests_until = since + REST
+            self._resting.note(_EVERY_TOKEN, useless)
+        log.warning("%s: %s", host, useless.hint)
+        return useless

@@ -31,7 +31,11 @@ LONGEST_KEY_ID = 1024
 
 ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 _SEXTETS = {character: position for position, character in enumerate(ALPHABET)}
-_TO_BASE64 = str.maketrans("-_", "+/")
+_READINGS: tuple[dict[int, Any], ...] = (
+    {ord("-"): "+", ord("_"): "/"},
+    {ord("-"): None, ord("_"): None},
+    {ord("-"): "+", ord("_"): "/", ord("+"): None, ord("/"): None},
+)
 _DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,80}")
 
 
@@ -98,13 +102,18 @@ def check_telling(token: str, is_jose: Callable[[str], bool] = is_jose) -> None:
 
 
 def is_read_carelessly(token: str) -> bool:
-    """Whether the first of several parts is a JSON object to a reader of both alphabets that skips what is in none."""
+    """Whether the first of several parts is a JSON object to a reader of both alphabets, or of one of them, that skips
+    whatever it does not know.
+    """
     first, dot, _ = token.partition(".")
+    return bool(dot) and any(_is_object(first.translate(reading)) for reading in _READINGS)
+
+
+def _is_object(text: str) -> bool:
     try:
-        header = json.loads(base64.b64decode(first.translate(_TO_BASE64) + "=="))
+        return isinstance(json.loads(base64.b64decode(text + "==")), dict)
     except (ValueError, RecursionError):
         return False
-    return bool(dot) and isinstance(header, dict)
 
 
 def _attempt(read: Callable[[Any], Any], text: object, refusal: type[Exception]) -> tuple[Any, Any]:

@@ -86,6 +86,7 @@ FORMS = {
     "one-character": f"{HEAD}.{BODY}.A",
     "one-part": HEAD,
     "padding": f"{HEAD}.{BODY}.AA==",
+    "skipped-character": f"-{HEAD}.{BODY}.AAAA",
     "space": f"{HEAD}.{BODY}. AAA",
     "two-parts": f"{HEAD}.{BODY}",
 }

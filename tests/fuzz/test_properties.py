@@ -131,6 +131,9 @@ def test_base64_that_is_read_leniently_is_noticed(text: bytes) -> None:
         (f"{HEAD}==.{BODY}.{SIGNATURE}", lambda token: "=" not in token),
         (f"{HEAD[:9]}~{HEAD[9:]}.{BODY}", lambda token: token.count(".") == 2),
         (f"{encoded('{}'.encode('utf-16'))}.x", lambda token: token.startswith("ey")),
+        (f"-{HEAD}.x.y", lambda token: token.startswith("ey")),
+        (f"{HEAD[:5]}_{HEAD[5:]}.x.y", lambda token: "_" not in token),
+        (f"+{HEAD}.x.y", lambda token: token.startswith("ey")),
     ],
 )
 def test_a_jwt_that_is_taken_for_something_else_is_noticed(token: str, naive: Callable[[str], bool]) -> None:

@@ -39,11 +39,10 @@ class Background:
         self.works: list[Callable[[], None]] = []
         self.asked = 0
 
-    def __call__(self, work: Callable[[], None]) -> bool:
+    def __call__(self, work: Callable[[], None]) -> None:
         self.asked += 1
         if self.threads_run:
             self.works.append(work)
-        return self.threads_run
 
     def run(self) -> None:
         """What was begun, in this thread."""

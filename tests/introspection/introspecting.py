@@ -42,6 +42,8 @@ class Introspecting:
         self.forms: list[dict[str, str]] = []
         self.seen: list[Mapping[str, str]] = []
         """The header fields of each request, names in lower case."""
+        self.lines: list[str] = []
+        """Method and address of each request, ``POST /introspect``."""
         self.asked = threading.Semaphore(0)
         """Released once for each request that arrives."""
         self._open = threading.Event()
@@ -66,6 +68,7 @@ class Introspecting:
     def __call__(self, request: Request) -> Response:
         form = request.form.to_dict() if request.method == "POST" else {}
         self.seen.append({name.lower(): value for name, value in request.headers.items()})
+        self.lines.append(f"{request.method} {request.full_path.removesuffix('?')}")
         self.forms.append(form)
         self.asked.release()
         self._open.wait(10)

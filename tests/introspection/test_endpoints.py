@@ -8,11 +8,11 @@ from flask_foreign_token.errors import REST, ProviderUnavailable
 from flask_foreign_token.http import Http
 from flask_foreign_token.introspection.endpoints import DiscoveredEndpoint, StoredEndpoint
 from flask_foreign_token.introspection.remote_keys import RemoteKeys
-from flask_foreign_token.introspection.remote_metadata import RemoteMetadata
+from flask_foreign_token.introspection.remote_metadata import METADATA_TTL, RemoteMetadata
 
 from ..publishing import OPENID, Publisher, metadata, publishing
 from .concurrency import Background, Clock, at_once
-from .provider import GRACE, TTL
+from .provider import GRACE
 from .signing import NOW, jwk
 
 
@@ -31,7 +31,6 @@ def remote(publisher: Publisher, http: Http, clock: Clock, background: Backgroun
         publisher.origin,
         origins=frozenset(),
         grace=GRACE,
-        ttl=TTL,
         clock=clock,
         begin=background,
         jitter=lambda: 0,
@@ -41,7 +40,7 @@ def remote(publisher: Publisher, http: Http, clock: Clock, background: Backgroun
 @pytest.fixture
 def keys(remote: RemoteMetadata, http: Http, clock: Clock, background: Background) -> RemoteKeys:
     endpoint = DiscoveredEndpoint(remote, "jwks_uri")
-    return RemoteKeys(http, endpoint, ttl=TTL, grace=GRACE, clock=clock, begin=background, jitter=lambda: 0)
+    return RemoteKeys(http, endpoint, ttl=METADATA_TTL, grace=GRACE, clock=clock, begin=background, jitter=lambda: 0)
 
 
 def test_a_stored_address_is_known_and_located_as_it_is() -> None:
@@ -112,7 +111,7 @@ def test_keys_that_moved_are_followed_at_the_next_renewal(publisher: Publisher, 
     publisher.publish(OPENID, metadata(publisher.origin, jwks_uri=f"{publisher.origin}/moved"))
     publisher.publish("/moved", {"keys": [jwk("RS256", "first"), jwk("ES256", "second")]})
     publisher.publish("/certs", {}, 404)
-    clock.pass_(TTL)
+    clock.pass_(METADATA_TTL)
 
     assert list(keys.find("first", "RS256")) == [first]
 
@@ -161,7 +160,7 @@ def test_old_keys_serve_while_their_address_cannot_be_discovered(
 ) -> None:
     (first,) = keys.find("first", "RS256")
     publisher.documents.clear()
-    clock.pass_(TTL + GRACE - 1)
+    clock.pass_(METADATA_TTL + GRACE - 1)
 
     assert list(keys.find("first", "RS256")) == [first]
     assert not first.withdrawn

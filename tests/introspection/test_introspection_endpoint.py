@@ -362,6 +362,31 @@ def test_invented_tokens_do_not_fill_the_log(
     assert logged(caplog) == [logging.WARNING] * 2
 
 
+@pytest.mark.parametrize("status", [400, 401, 429, 503])
+def test_a_clock_that_is_set_back_prolongs_no_rest(
+    provider: Introspecting, endpoint: IntrospectionEndpoint, clock: Clock, status: int
+) -> None:
+    provider.status = status
+    fails(endpoint)
+    provider.answer_plainly()
+
+    clock.pass_(-3600)
+
+    assert endpoint.ask(TOKEN) == {"active": False}
+
+
+def test_a_clock_that_is_set_back_keeps_nothing_out_of_the_log(
+    provider: Introspecting, endpoint: IntrospectionEndpoint, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider.status = 400
+    fails(endpoint)
+    clock.pass_(-3600)
+
+    fails(endpoint, "another")
+
+    assert logged(caplog) == [logging.WARNING] * 2
+
+
 @pytest.mark.parametrize(("status", "body"), [(401, b"{}"), (400, b"{}"), (200, b"[]"), (500, b""), (200, b"x")])
 @pytest.mark.parametrize("authentication", [BASIC, ClientAuthentication.post(CLIENT, CLIENT_SECRET)])
 def test_neither_the_token_nor_a_secret_is_logged_or_told(

@@ -152,12 +152,12 @@ def test_keys_are_renewed_in_the_background_from_a_thread_of_its_own(
 ) -> None:
     threads: list[threading.Thread] = []
 
-    def begin(work: Callable[[], None]) -> bool:
+    def begin(work: Callable[[], None]) -> None:
         def noted() -> None:
             threads.append(threading.current_thread())
             work()
 
-        return in_background(noted)
+        in_background(noted)
 
     keys = RemoteKeys(http, StoredEndpoint(provider.url), ttl=TTL, grace=GRACE, clock=clock, begin=begin)
     keys.find("first", "RS256")

@@ -108,7 +108,8 @@ def test_what_rfc_8414_publishes_serves_as_well(publisher: Publisher, remote: Re
     publisher.publish(OAUTH, {**document, "introspection_endpoint": f"{publisher.origin}/introspect"})
 
     assert remote.endpoint("introspection_endpoint") == f"{publisher.origin}/introspect"
-    assert remote.state.address == f"{publisher.origin}{OAUTH}"
+    assert remote.state.document is not None
+    assert remote.state.document.address == f"{publisher.origin}{OAUTH}"
 
 
 def test_how_things_stand_is_shown(publisher: Publisher, remote: RemoteMetadata) -> None:
@@ -116,7 +117,8 @@ def test_how_things_stand_is_shown(publisher: Publisher, remote: RemoteMetadata)
 
     state = remote.state
 
-    assert (state.issuer, state.address) == (publisher.origin, f"{publisher.origin}{OPENID}")
+    assert state.document is not None
+    assert state.document.address == f"{publisher.origin}{OPENID}"
     assert state.fetched_at == NOW
     assert state.refresh_at == NOW + REFRESH_AHEAD * METADATA_TTL
     assert state.expires_at == NOW + METADATA_TTL
@@ -306,6 +308,17 @@ def test_a_directory_has_one_for_each_way_of_asking(http: Http) -> None:
     assert directory.of("https://id.example", frozenset({ELSEWHERE})) is one
     assert directory.of("https://id.example", NOTHING) is not one
     assert directory.of("https://id.example/", frozenset({ELSEWHERE})) is not one
+
+
+@pytest.mark.parametrize("origins", [{"https://id.example"}, {""}, {"https://id.example", ""}])
+def test_the_issuers_own_origin_and_what_is_no_address_make_no_other_way_of_asking(
+    http: Http, origins: set[str]
+) -> None:
+    directory = MetadataDirectory(http, grace=GRACE)
+    one = directory.of("https://id.example/realm", NOTHING)
+
+    assert directory.of("https://id.example/realm", frozenset(origins)) is one
+    assert one.origins == {"https://id.example"}
 
 
 def test_64_threads_get_the_same_from_a_directory(http: Http) -> None:

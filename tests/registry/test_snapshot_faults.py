@@ -5,7 +5,7 @@ import pytest
 from flask_foreign_token.errors import RegistryUnavailable, Rejected
 
 from .bodies import ISSUER, introspector, policy, provider
-from .snapshots import builder, built, faults, token
+from .snapshots import BUILDER, builder, built, faults, stored, token
 
 
 @pytest.mark.parametrize(
@@ -155,6 +155,20 @@ def test_a_secret_that_must_not_be_used_takes_its_introspector_out_of_service_an
     with pytest.raises(RegistryUnavailable):
         token(snapshot, iss="i")
     assert token(snapshot, iss="o")
+
+
+@pytest.mark.parametrize("bad", [{"secret": "short"}, {"keys": [SHORT]}])
+def test_a_secret_that_must_not_be_used_is_named_once_whether_its_introspector_is_linked_or_not(
+    bad: dict[str, object],
+) -> None:
+    body = {"jwt": {"iss": "i", **bad}}
+    [path] = [issue.path for issue in BUILDER.faults(stored(introspector(**body)))]
+
+    linked = BUILDER.faults(stored(provider(), introspector(link="k", **body)))
+    unlinked = BUILDER.faults(stored(introspector(link="k", **body)))
+
+    assert [issue.path for issue in linked] == [path]
+    assert [issue.path for issue in unlinked] == ["identity_provider.reference", path]
 
 
 def test_a_written_key_that_is_none_beside_a_bad_secret_is_refused() -> None:

@@ -249,6 +249,33 @@ def test_a_token_that_was_refused_is_left_alone_for_a_while(
     assert endpoint.userinfo(a_token(), a_credential())["sub"] == "74ae9aaf"
 
 
+@pytest.mark.parametrize("status", [400, 401, 429, 503])
+def test_a_clock_that_is_set_back_prolongs_no_rest(
+    endpoint: UserinfoEndpoint, provider: Provider, clock: Clock, status: int
+) -> None:
+    provider.status = status
+    with pytest.raises(Refusal):
+        endpoint.userinfo(a_token(), a_credential())
+    provider.status = 200
+
+    clock.now -= 3600
+
+    assert endpoint.userinfo(a_token(), a_credential())["sub"] == "74ae9aaf"
+
+
+def test_while_the_endpoint_is_left_alone_who_asks_is_told_why(endpoint: UserinfoEndpoint, provider: Provider) -> None:
+    provider.status = 503
+
+    hints = []
+    for text in ("one", "two"):
+        with pytest.raises(ProviderUnavailable) as unavailable:
+            endpoint.userinfo(a_token(), a_credential(text))
+        hints.append(unavailable.value.hint)
+
+    assert hints == ["status 503"] * 2
+    assert len(provider.requests) == 1
+
+
 @pytest.mark.parametrize(("status", "body"), [(400, b""), (404, b""), (429, b""), (200, b"[]")])
 def test_an_answer_of_no_use_is_logged_once_and_by_its_host_alone(
     endpoint: UserinfoEndpoint, provider: Provider, caplog: pytest.LogCaptureFixture, status: int, body: bytes
