@@ -57,19 +57,21 @@ class Cache(Generic[V]):
         with self._writing:
             self._store(key, (value, expires_at))
 
-    def get_or_load(self, key: Hashable, load: Callable[[], tuple[V, float]]) -> V:
+    def get_or_load(self, key: Hashable, load: Callable[[], tuple[V, float]], *, patience: float | None = None) -> V:
         """The value of `key`, from `load` if there is none; who asks meanwhile waits for that one call.
 
         What was dropped while it was being loaded is returned to those who asked before, and not remembered.
 
         :param load: returns the value and its end of life, as for :meth:`put`. It must not ask for `key`.
+        :param patience: see :meth:`SingleFlight.do`.
         :raises Exception: what `load` raises; nothing is remembered of it (see :class:`Rest`).
+        :raises TimeoutError: the call of another takes longer than `patience`.
         """
         value = self.get(key)
         if value is not None:
             return value
         # The number of drops is part of the key so that who asks after a drop does not join a call from before it.
-        return self._flights.do((self._drops, key), lambda: self._load(key, load))
+        return self._flights.do((self._drops, key), lambda: self._load(key, load), patience=patience)
 
     def drop(self, key: Hashable) -> None:
         """Forget the value of `key`, if there is one."""
@@ -139,10 +141,13 @@ class SingleFlight(Generic[V]):
         # No lock: `setdefault` and `del` are each one step to every other thread.
         self._flights: dict[Hashable, _Flight[V]] = {}
 
-    def do(self, key: Hashable, load: Callable[[], V]) -> V:
+    def do(self, key: Hashable, load: Callable[[], V], *, patience: float | None = None) -> V:
         """What `load` returns; or what the `load` of another caller with `key` returns who is not done yet.
 
+        :param patience: seconds from the begin of another's `load` for which it is waited for; `None`: as long as it
+            takes.
         :raises Exception: what that `load` raises; to everyone who waited for it, a copy of their own.
+        :raises TimeoutError: the `load` of another takes longer than `patience`.
         :raises RuntimeError: `load` asks for `key`, and would wait for itself.
         """
         while True:
@@ -152,7 +157,8 @@ class SingleFlight(Generic[V]):
                 return self._lead(key, mine, load)
             if flight.leader == mine.leader:
                 raise RuntimeError("loading a key asks for that very key")
-            flight.done.wait()
+            if not flight.done.wait(flight.left_of(patience)):
+                raise TimeoutError("another caller loads this, and takes long")
             if flight.error is not None:
                 raise _copy(flight.error) from None
             if flight.result is not None:
@@ -221,9 +227,14 @@ class _Failure:
 @dataclass(slots=True, eq=False)
 class _Flight(Generic[V]):
     leader: int
+    begun: float = field(default_factory=time.monotonic)
     done: threading.Event = field(default_factory=threading.Event)
     result: tuple[V] | None = None
     error: Exception | None = None
+
+    def left_of(self, patience: float | None) -> float | None:
+        """Seconds that are left of the `patience` that one has with this flight."""
+        return None if patience is None else max(0.0, self.begun + patience - time.monotonic())
 
 
 def _copy(error: E) -> E:

@@ -7,7 +7,6 @@ sends us anywhere else. Environment variables for proxies and ``.netrc`` are not
 from __future__ import annotations
 
 import http.client
-import io
 import ipaddress
 import logging
 import os
@@ -18,27 +17,22 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
 from urllib.parse import urlencode
 
-from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Timeout
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3 import BaseHTTPResponse, PoolManager, Timeout
 from urllib3.exceptions import HeaderParsingError, HTTPError, InvalidHeader, ProtocolError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
-from urllib3.util.response import assert_header_parsing
 
 from . import strict_json
+from .connections import pool_manager, remaining
 from .errors import ProviderUnavailable
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
-MAX_BODY = 1024 * 1024
-"""Bytes of an answer's body."""
+_MIB = 1024 * 1024
+MAX_BODY = _MIB
+"""Bytes of an answer's body, where nobody says less."""
 
 _PIECE = 16 * 1024
-_KEPT = 16
-"""Connections to one host that stay open when nothing is asked."""
 
 _URL = re.compile(
     r"(?P<scheme>https?)://"
@@ -85,6 +79,13 @@ class Answer:
     refusal: Mapping[str, object] | None = field(default=None, repr=False)
 
 
+class UselessAnswer(ProviderUnavailable):
+    """An answer came, and is of no use: a redirect, encoded, not JSON as it must be, or too large.
+
+    What is asked may be the reason, so that it says less about the provider than no answer does.
+    """
+
+
 class Http:
     """Calls identity providers, from any number of threads, over kept connections that never cross a fork.
 
@@ -112,24 +113,39 @@ class Http:
         """
         check_url(url, self._plain_hosts)
 
-    def get(self, url: str, *, headers: Mapping[str, str] = {}) -> Answer:
+    def get(self, url: str, *, headers: Mapping[str, str] = {}, logs_useless: bool = True) -> Answer:
         """What `url` answers.
 
-        :raises ProviderUnavailable: there is no answer, or none of use: refused by :meth:`check_url`, not reached,
-            certificate not trusted, too late, neither 2xx nor 4xx, or a 2xx that is encoded, not JSON or over 1 MiB.
+        :param logs_useless: whether the log is told of a :class:`UselessAnswer`. Who asks for strangers, as often as
+            they like, says no and tells it now and then.
+        :raises UselessAnswer: the answer is 3xx, or a 2xx that is encoded, not JSON or over 1 MiB.
+        :raises ProviderUnavailable: there is no answer: refused by :meth:`check_url`, not reached, certificate not
+            trusted, too late, or not in HTTP; or it is 5xx.
         """
-        return self._exchange("GET", url, headers, None, _answer)
+        return self._exchange("GET", url, headers, None, partial(_answer, max_body=MAX_BODY), logs_useless)
 
-    def post_form(self, url: str, form: Mapping[str, str], *, headers: Mapping[str, str] = {}) -> Answer:
+    def post_form(
+        self,
+        url: str,
+        form: Mapping[str, str],
+        *,
+        headers: Mapping[str, str] = {},
+        max_body: int = MAX_BODY,
+        logs_useless: bool = True,
+    ) -> Answer:
         """What `url` answers to `form`.
 
         A kept connection may be closed just as the request leaves; then the request is sent once more. So the form must
         be a question that may be asked twice, as an introspection is (:rfc:`9110#section-9.2.2`).
 
+        :param max_body: bytes, in place of 1 MiB; whole KiB.
+        :param logs_useless: as for :meth:`get`.
+        :raises UselessAnswer: as for :meth:`get`.
         :raises ProviderUnavailable: as for :meth:`get`.
         """
-        content_type = {"Content-Type": "application/x-www-form-urlencoded"}
-        return self._exchange("POST", url, {**headers, **content_type}, urlencode(form).encode(), _answer_to_form)
+        headers = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
+        read = partial(_answer_to_form, max_body=max_body)
+        return self._exchange("POST", url, headers, urlencode(form).encode(), read, logs_useless)
 
     def close(self) -> None:
         """Close the kept connections; the next call opens new ones."""
@@ -144,6 +160,7 @@ class Http:
         headers: Mapping[str, str],
         body: bytes | None,
         read: Callable[[BaseHTTPResponse], Answer],
+        logs_useless: bool,
     ) -> Answer:
         try:
             host = check_url(url, self._plain_hosts)
@@ -155,6 +172,10 @@ class Http:
                 raise _Unusable("a header to send holds a character that none may hold")
             with closing(self._open(method, url, {**headers, **_OWN_HEADERS}, body)) as response:
                 return read(response)
+        except _Useless as useless:
+            if logs_useless:
+                log.warning("%s: %s", host, useless)
+            raise UselessAnswer(hint=str(useless)) from None
         except HTTPError as error:
             raise _unavailable(host, _reason(error)) from None
 
@@ -168,7 +189,7 @@ class Http:
                 url,
                 headers=headers,
                 body=body,
-                timeout=Timeout(connect=self._connect_timeout, total=_remaining(deadline)),
+                timeout=Timeout(connect=self._connect_timeout, total=remaining(deadline)),
                 preload_content=False,
                 redirect=False,
                 retries=False,
@@ -186,7 +207,7 @@ class Http:
         # By process, since a child must not speak on its parent's connections; and without a lock, since a fork could
         # leave it locked: of two that are made at once, one is never used.
         process = os.getpid()
-        return self._managers.get(process) or self._managers.setdefault(process, _pool_manager())
+        return self._managers.get(process) or self._managers.setdefault(process, pool_manager())
 
 
 def check_url(url: str, allow_http_hosts: Collection[str]) -> str:
@@ -206,107 +227,15 @@ def check_url(url: str, allow_http_hosts: Collection[str]) -> str:
 
 
 class _Unusable(HTTPError):
-    """An answer that came and must not be used, or a request that must not be sent; the text is the reason."""
+    """A request that must not be sent, or what is no answer in HTTP; the text is the reason."""
 
 
-class _DeadlineReader(io.RawIOBase):
-    """Reads from a socket until `deadline`, where a timeout alone would begin anew with every byte."""
-
-    def __init__(self, sock: socket.socket, raw: io.RawIOBase, deadline: float) -> None:
-        self._sock = sock
-        self._raw = raw
-        self._deadline = deadline
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int | None:
-        remaining = self._deadline - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError
-        self._sock.settimeout(remaining)
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
+class _OutOfOrder(HTTPError):
+    """An answer that says so of the server (:rfc:`9110#section-15.6`); the text is the reason."""
 
 
-class _Response(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        # The connection has just given the socket what remains of the exchange.
-        deadline = time.monotonic() + (sock.gettimeout() or 0)
-        self.fp = io.BufferedReader(_DeadlineReader(sock, self.fp.detach(), deadline))
-
-    def begin(self) -> None:
-        super().begin()
-        # Before urllib3 does the same, only to log the whole address and go on.
-        assert_header_parsing(self.msg)
-
-
-class _HttpConnection(HTTPConnection):
-    response_class = _Response
-
-    @property
-    def timeout(self) -> float | None:
-        """Seconds that remain. urllib3 sets the limit of each phase and asks for it before each step."""
-        return _remaining(self._deadline)
-
-    @timeout.setter
-    def timeout(self, seconds: float | None) -> None:
-        self._deadline = time.monotonic() + (seconds or 0)
-
-    def _new_conn(self) -> socket.socket:
-        # urllib3 grants every address of a name the whole time; here they share it.
-        addresses = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
-        for left, (*_, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
-            try:
-                sock = socket.create_connection((str(address[0]), self.port), _remaining(self._deadline) / left)
-            except OSError:
-                if left == 1:
-                    raise
-            else:
-                break
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.settimeout(self.timeout)
-        return sock
-
-    def send(self, data: Any) -> None:
-        # In pieces of one TLS record: each of those has a timeout of its own.
-        for start in range(0, len(data), _PIECE):
-            if self.sock is not None:
-                self.sock.settimeout(self.timeout)
-            super().send(data[start : start + _PIECE])
-
-
-class _HttpsConnection(_HttpConnection, HTTPSConnection):
-    pass
-
-
-class _HttpPool(HTTPConnectionPool):
-    ConnectionCls = _HttpConnection
-
-
-class _HttpsPool(HTTPSConnectionPool):
-    ConnectionCls = _HttpsConnection
-
-
-def _pool_manager() -> PoolManager:
-    manager = PoolManager(
-        maxsize=_KEPT,
-        # What a connection starts with; each request brings its own.
-        timeout=Timeout(total=1),
-        ssl_context=ssl.create_default_context(),
-        cert_reqs=ssl.CERT_REQUIRED,
-    )
-    manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
-    return manager
-
-
-def _remaining(deadline: float) -> float:
-    # Never zero, which would make a socket non-blocking.
-    return max(deadline - time.monotonic(), 0.001)
+class _Useless(HTTPError):
+    """An answer that came and must not be used; the text is the reason."""
 
 
 def _normalized(host: str) -> str:
@@ -331,45 +260,51 @@ def host_name(text: str) -> str:
     return host
 
 
-def _answer(response: BaseHTTPResponse) -> Answer:
+def _answer(response: BaseHTTPResponse, *, max_body: int) -> Answer:
     headers = {name.lower(): value for name, value in response.headers.items()}
     if 400 <= response.status < 500:
         return Answer(response.status, headers, None)
+    if response.status >= 500:
+        raise _OutOfOrder(f"status {response.status}")
     if not 200 <= response.status < 300:
-        raise _Unusable(f"status {response.status}")
-    return Answer(response.status, headers, _json(response, headers))
+        raise _Useless(f"status {response.status}")
+    return Answer(response.status, headers, _json(response, headers, max_body))
 
 
-def _answer_to_form(response: BaseHTTPResponse) -> Answer:
-    answer = _answer(response)
+def _answer_to_form(response: BaseHTTPResponse, *, max_body: int) -> Answer:
+    answer = _answer(response, max_body=max_body)
     if answer.status < 400:
         return answer
     try:
-        said = _json(response, answer.headers)
+        said = _json(response, answer.headers, max_body)
     except HTTPError:
         return answer
     return replace(answer, refusal=said) if isinstance(said, dict) else answer
 
 
-def _json(response: BaseHTTPResponse, headers: Mapping[str, str]) -> object:
+def _json(response: BaseHTTPResponse, headers: Mapping[str, str], max_body: int) -> object:
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise _Unusable("an encoded body")
+        raise _Useless("an encoded body")
     if not _JSON_TYPE.match(headers.get("content-type", "")):
-        raise _Unusable("a body that does not call itself JSON")
-    body = _body(response)
+        raise _Useless("a body that does not call itself JSON")
+    body = _body(response, max_body)
     try:
         return strict_json.loads(body)
     except ValueError as error:
-        raise _Unusable(str(error)) from None
+        raise _Useless(str(error)) from None
 
 
-def _body(response: BaseHTTPResponse) -> bytes:
+def _body(response: BaseHTTPResponse, max_body: int) -> bytes:
     body = bytearray()
     while piece := _piece(response):
         body += piece
-        if len(body) > MAX_BODY:
-            raise _Unusable("a body over 1 MiB")
+        if len(body) > max_body:
+            raise _Useless(f"a body over {_size(max_body)}")
     return bytes(body)
+
+
+def _size(octets: int) -> str:
+    return f"{octets // 1024} KiB" if octets % _MIB else f"{octets // _MIB} MiB"
 
 
 def _piece(response: BaseHTTPResponse) -> bytes:
@@ -386,7 +321,7 @@ def _unavailable(place: str, reason: str) -> ProviderUnavailable:
 
 
 def _reason(error: HTTPError) -> str:
-    if isinstance(error, _Unusable):
+    if isinstance(error, _OutOfOrder | _Unusable):
         return str(error)
     cause = _cause(error)
     return next((words for kind, words in _REASONS if isinstance(cause, kind)), type(cause).__name__)

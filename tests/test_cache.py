@@ -257,6 +257,20 @@ def test_threads_that_want_one_value_share_one_load() -> None:
     assert loader.calls == 1
 
 
+def test_who_has_no_patience_does_not_wait_for_the_load_of_another() -> None:
+    cache: Cache[object] = Cache(10)
+    loader = Loader(("value", FOREVER))
+
+    with ThreadPoolExecutor(1) as pool:
+        leader = pool.submit(cache.get_or_load, "a", loader)  # type: ignore[arg-type]
+        assert loader.started.wait(10)
+        with pytest.raises(TimeoutError):
+            cache.get_or_load("a", lambda: ("never", FOREVER), patience=0)
+        loader.finish.set()
+
+    assert leader.result() == cache.get_or_load("a", lambda: ("never", FOREVER), patience=0) == "value"
+
+
 def test_a_value_that_lands_between_a_look_and_the_load_is_taken() -> None:
     lands: list[Callable[[], None]] = []
     now = [0.0]

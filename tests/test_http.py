@@ -5,11 +5,12 @@ import ssl
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flask_foreign_token.errors import ProviderUnavailable
-from flask_foreign_token.http import MAX_BODY, Http
+from flask_foreign_token.http import MAX_BODY, Http, UselessAnswer
 
 from .http_fixtures import chunked, http_fixture, reasons_fixture  # noqa: F401
 from .http_servers import Peer, answer, answering, serving
@@ -97,38 +98,52 @@ def test_more_than_one_mib_is_refused(http: Http, raw: bytes, reasons: Callable[
     assert reasons() == ["127.0.0.1: a body over 1 MiB"]
 
 
-@pytest.mark.parametrize(
-    ("raw", "reason"),
-    [
-        (answer(status="302 Found", length=0), "status 302"),
-        (answer(b"{}", "Location: https://evil.example/", status="301 Moved"), "status 301"),
-        (answer(b"{}", "Location: /again", status="307 Temporary Redirect"), "status 307"),
-        (answer(b"{}", "Retry-After: 0", status="503 Unavailable"), "status 503"),
-        (answer(status="500 Oops"), "status 500"),
-        (answer(status="101 Switching Protocols"), "status 101"),
-        (answer(b"", status="204 No Content"), "not JSON"),
-        (answer(b"", content_type="application/json"), "not JSON"),
-        (answer(b"<html>", content_type="text/html"), "a body that does not call itself JSON"),
-        (answer(b"{}", content_type="text/json"), "a body that does not call itself JSON"),
-        (answer(b"{}", content_type="application/jsonp"), "a body that does not call itself JSON"),
-        (answer(b"{}", content_type="application/json, text/html"), "a body that does not call itself JSON"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "a body that does not call itself JSON"),
-        (answer(b"<html>"), "not JSON"),
-        (answer(b'{"a": 1, "a": 2}'), "JSON with a duplicate member"),
-        (answer(b"\xff"), "not UTF-8"),
-        (answer(b"\x1f\x8b", "Content-Encoding: gzip"), "an encoded body"),
-        (answer(b"12", length=3), "an answer that ends too early"),
-        (chunked(b"{}")[: -len(b"0\r\n\r\n")], "an answer that ends too early"),
-        (chunked(b"{}").replace(b"\n2\r", b"\n-2\r"), "a body in malformed chunks"),
-        (chunked(b"{}").replace(b"2\r", b"x\r"), "an answer that ends too early"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}", "an answer in malformed HTTP"),
-        (b"HTTP/1.1 200 OK\r\nno header at secret-path\r\n\r\n{}", "an answer in malformed HTTP"),
-        (b"HTTP/1.1 200 OK\r\nA: " + b"a" * 70_000 + b"\r\n\r\n{}", "an answer in malformed HTTP"),
-        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\n{}", "an answer in malformed HTTP"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "an answer in malformed HTTP"),
-        (b"\x15\x03\x03\x00\x02\x02\x16", "an answer in malformed HTTP"),
-    ],
-)
+KIB = 1024
+
+
+def test_an_answer_to_a_form_may_be_read_up_to_less(http: Http) -> None:
+    with serving(answering(answer(b"{}".ljust(KIB)), answer(b"{}".ljust(KIB + 1)))) as server:
+        assert http.post_form(server.origin, {}, max_body=KIB).json == {}
+        with pytest.raises(UselessAnswer) as refusal:
+            http.post_form(server.origin, {}, max_body=KIB)
+
+    assert refusal.value.hint == "a body over 1 KiB"
+
+
+USELESS = [
+    (answer(status="302 Found", length=0), "status 302"),
+    (answer(b"{}", "Location: https://evil.example/", status="301 Moved"), "status 301"),
+    (answer(b"{}", "Location: /again", status="307 Temporary Redirect"), "status 307"),
+    (answer(status="101 Switching Protocols"), "status 101"),
+    (answer(b"", status="204 No Content"), "not JSON"),
+    (answer(b"", content_type="application/json"), "not JSON"),
+    (answer(b"<html>", content_type="text/html"), "a body that does not call itself JSON"),
+    (answer(b"{}", content_type="text/json"), "a body that does not call itself JSON"),
+    (answer(b"{}", content_type="application/jsonp"), "a body that does not call itself JSON"),
+    (answer(b"{}", content_type="application/json, text/html"), "a body that does not call itself JSON"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "a body that does not call itself JSON"),
+    (answer(b"<html>"), "not JSON"),
+    (answer(b'{"a": 1, "a": 2}'), "JSON with a duplicate member"),
+    (answer(b"\xff"), "not UTF-8"),
+    (answer(b"\x1f\x8b", "Content-Encoding: gzip"), "an encoded body"),
+]
+BROKEN = [
+    (answer(b"{}", "Retry-After: 0", status="503 Unavailable"), "status 503"),
+    (answer(status="500 Oops"), "status 500"),
+    (answer(b"12", length=3), "an answer that ends too early"),
+    (chunked(b"{}")[: -len(b"0\r\n\r\n")], "an answer that ends too early"),
+    (chunked(b"{}").replace(b"\n2\r", b"\n-2\r"), "a body in malformed chunks"),
+    (chunked(b"{}").replace(b"2\r", b"x\r"), "an answer that ends too early"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}", "an answer in malformed HTTP"),
+    (b"HTTP/1.1 200 OK\r\nno header at secret-path\r\n\r\n{}", "an answer in malformed HTTP"),
+    (b"HTTP/1.1 200 OK\r\nA: " + b"a" * 70_000 + b"\r\n\r\n{}", "an answer in malformed HTTP"),
+    (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\n{}", "an answer in malformed HTTP"),
+    (b"SSH-2.0-OpenSSH_9.6\r\n", "an answer in malformed HTTP"),
+    (b"\x15\x03\x03\x00\x02\x02\x16", "an answer in malformed HTTP"),
+]
+
+
+@pytest.mark.parametrize(("raw", "reason"), USELESS + BROKEN)
 def test_an_answer_of_no_use_is_an_outage(
     http: Http, raw: bytes, reason: str, reasons: Callable[[], list[str]]
 ) -> None:
@@ -142,6 +157,36 @@ def test_an_answer_of_no_use_is_an_outage(
     assert refusal.value.hint == reason
     assert reasons() == [f"127.0.0.1: {reason}"]
     assert server.connections == 1
+
+
+def answered(http: Http, raw: bytes, **options: Any) -> ProviderUnavailable:
+    """What is raised where a server says `raw`."""
+
+    def handle(peer: Peer) -> None:
+        peer.read()
+        peer.write(raw)
+
+    with serving(handle) as server, pytest.raises(ProviderUnavailable) as refusal:
+        http.get(server.origin, **options)
+    return refusal.value
+
+
+@pytest.mark.parametrize(("raw", "reason"), USELESS)
+def test_an_answer_of_no_use_is_told_from_an_outage(http: Http, raw: bytes, reason: str) -> None:
+    assert isinstance(answered(http, raw), UselessAnswer)
+
+
+@pytest.mark.parametrize(("raw", "reason"), BROKEN)
+def test_what_the_server_itself_is_to_blame_for_is_an_outage(http: Http, raw: bytes, reason: str) -> None:
+    assert not isinstance(answered(http, raw), UselessAnswer)
+
+
+def test_who_asks_for_strangers_logs_useless_answers_himself(http: Http, reasons: Callable[[], list[str]]) -> None:
+    assert answered(http, answer(b"<html>"), logs_useless=False).hint == "not JSON"
+    assert reasons() == []
+
+    answered(http, b"SSH-2.0-OpenSSH_9.6\r\n", logs_useless=False)
+    assert reasons() == ["127.0.0.1: an answer in malformed HTTP"]
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429])

@@ -148,3 +148,49 @@ def test_nothing_is_left_of_a_flight() -> None:
         assert [each() for each in seen] == [None, None]
     finally:
         gc.enable()
+
+
+def test_who_has_no_patience_left_does_not_wait_for_another() -> None:
+    flights: SingleFlight[object] = SingleFlight()
+    slow = Loader("value")
+
+    with ThreadPoolExecutor(1) as pool:
+        leader = pool.submit(flights.do, "a", slow)
+        assert slow.started.wait(10)
+        for patience in (0.0, 0.01):
+            with pytest.raises(TimeoutError):
+                flights.do("a", lambda: "never", patience=patience)
+        slow.finish.set()
+
+    assert leader.result() == "value"
+    assert slow.calls == 1
+
+
+def test_patience_is_counted_from_the_begin_of_the_load() -> None:
+    flights: SingleFlight[object] = SingleFlight()
+    slow = Loader("value")
+
+    with ThreadPoolExecutor(1) as pool:
+        leader = pool.submit(flights.do, "a", slow)
+        assert slow.started.wait(10)
+        (flight,) = flights._flights.values()
+        flight.begun -= 86_400
+        with pytest.raises(TimeoutError):
+            flights.do("a", lambda: "never", patience=3_600)
+        slow.finish.set()
+
+    assert leader.result() == "value"
+
+
+def test_who_has_patience_gets_what_is_loaded() -> None:
+    flights: SingleFlight[object] = SingleFlight()
+    loader = Loader("value")
+
+    with ThreadPoolExecutor(4) as pool:
+        waiters = all_in(pool, flights, lambda: flights.do("a", loader, patience=60), loader, callers=4)
+
+    assert [waiter.result() for waiter in waiters] == ["value"] * 4
+
+
+def test_a_leader_loads_however_little_patience_it_has() -> None:
+    assert SingleFlight[object]().do("a", lambda: "value", patience=0) == "value"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from ..errors import InvalidToken
@@ -72,24 +72,34 @@ class Introspectors:
     :param by_issuer: who checks the JWTs of an issuer, which is compared character by character and never called.
     :param by_prefix: who checks the other tokens that begin with a prefix; none begins like another, so that ``""``,
         which all begin with, stands alone.
+    :param reserved: prefixes of introspectors that are not in force: their tokens are not for the others to see.
     """
 
-    def __init__(self, by_issuer: Mapping[str, IssuerIntrospector], by_prefix: Mapping[str, Introspector]) -> None:
+    def __init__(
+        self,
+        by_issuer: Mapping[str, IssuerIntrospector],
+        by_prefix: Mapping[str, Introspector],
+        reserved: Iterable[str] = (),
+    ) -> None:
         self._by_issuer = dict(by_issuer)
-        self._by_prefix = dict(by_prefix)
+        self._takes_opaque = bool(by_prefix)
+        owners: dict[str, Introspector | None] = {**dict.fromkeys(reserved), **by_prefix}
+        # Those in force do not begin like each other, but one that is reserved may begin like one of them.
+        self._owners = sorted(owners.items(), key=lambda owner: len(owner[0]), reverse=True)
 
     def introspect(self, credential: Credential) -> Token:
         """See :meth:`.Introspector.introspect`.
 
         :raises UnknownIssuer: it is a JWT of an issuer for which there is no introspector.
-        :raises UnknownForm: it is no JWT, and begins with no prefix of an introspector.
+        :raises UnknownForm: it is no JWT, and the longest prefix that it begins with is not that of an introspector in
+            force.
         """
-        if not self._by_prefix or is_jose(credential.token):
+        if not self._takes_opaque or is_jose(credential.token):
             return self._introspect_jwt(credential)
-        for prefix, introspector in self._by_prefix.items():
-            if credential.token.startswith(prefix):
-                return introspector.introspect(credential)
-        raise UnknownForm
+        introspector = next((owner for prefix, owner in self._owners if credential.token.startswith(prefix)), None)
+        if introspector is None:
+            raise UnknownForm
+        return introspector.introspect(credential)
 
     def _introspect_jwt(self, credential: Credential) -> Token:
         jws = parse(credential.token)

@@ -22,6 +22,9 @@ _REQUIRED_OF_AT_JWT = ("iss", "exp", "aud", "sub", "iat", "jti")
 _OTHER_KINDS = ("id", "refresh", "offline", "logout")
 _OTHER_USES = ("id", "refresh", "id_token", "refresh_token")
 _OTHER_KINDS_CLAIMS = ("at_hash", "c_hash", "events", "token_introspection")
+_FOREIGN = (
+    "another resource names that issuer: give jwt.iss to the introspector, or link it to the provider of that issuer"
+)
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 Claims = Mapping[str, object]
@@ -56,22 +59,22 @@ def check_kind_of_answer(answer: Claims, token_type: Literal["Bearer"] | None = 
     :raises InvalidToken: it is about a token of another kind, of a type other than Bearer, or bound to a key that the
         request cannot show to have.
     """
-    _check_access_token(answer)
     _check_unbound(answer)
     found = _text(answer, "token_type")
-    if found is None and token_type is None:
-        return
-    if found is None or found.lower() != "bearer":
+    fits = token_type is None if found is None else found.lower() == "bearer"
+    if not fits:
         raise InvalidToken("the token_type is not Bearer")
+    _check_access_token(answer)
 
 
 def _check_access_token(claims: Claims) -> None:
     if (_text(claims, "typ") or "").lower() in _OTHER_KINDS:
         raise InvalidToken("the claim typ is not the one of an access token")
-    # Cognito signs ID tokens and access tokens with one key; this claim tells them apart. Ory Hydra says of a refresh
-    # token that it is active and of type Bearer, and here what it is.
-    if (_text(claims, "token_use") or "").lower() in _OTHER_USES:
-        raise InvalidToken("the claim token_use is not the one of an access token")
+    # Cognito signs ID tokens and access tokens with one key; token_use tells them apart. Ory Hydra says of a refresh
+    # token that it is active and of type Bearer, and there what it is. Simple JWT has token_type for it.
+    for name in ("token_use", "token_type"):
+        if (_text(claims, name) or "").lower() in _OTHER_USES:
+            raise InvalidToken(f"the claim {name} is not the one of an access token")
     for name in _OTHER_KINDS_CLAIMS:
         if name in claims:
             raise InvalidToken(f"a token with {name} is not an access token")
@@ -106,14 +109,19 @@ def check_issuer(claims: Claims, issuer: str) -> None:
         raise InvalidToken("iss is not the issuer")
 
 
-def check_stated_issuer(claims: Claims, issuer: str | None) -> None:
+def check_stated_issuer(claims: Claims, issuer: str | None, foreign_issuers: Collection[str] = ()) -> None:
     """As :func:`check_issuer`, for answers that leave `iss` out; one that is there must fit, or with no `issuer` be
-    well formed.
+    none of `foreign_issuers`.
 
     :raises InvalidToken: it is another, or not a text.
     """
-    if _text(claims, "iss") is not None and issuer is not None:
+    found = _text(claims, "iss")
+    if found is None:
+        return
+    if issuer is not None:
         check_issuer(claims, issuer)
+    elif found in foreign_issuers:
+        raise InvalidToken("iss is not the issuer", hint=_FOREIGN)
 
 
 def check_times(claims: Claims, now: float, leeway: float, *, default: float | None = None) -> float:
@@ -156,6 +164,8 @@ def check_audience(claims: Claims, audiences: Collection[str]) -> None:
     :raises InvalidToken: the token is for somebody else (:rfc:`7519#section-4.1.3`).
     """
     found = _audiences(claims)
+    if audiences and not found:
+        raise InvalidToken("aud is missing")
     if audiences and not any(audience in audiences for audience in found):
         raise InvalidToken("aud names another audience")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -10,19 +11,21 @@ from hashlib import sha256
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from ..caching import Rest
-from ..errors import REST, InvalidToken, ProviderUnavailable, Refusal
+from ..errors import InvalidToken, ProviderUnavailable, Refusal
 from ..http import Answer, Http
 from .client_authentication import ClientAuthentication
 from .endpoints import Endpoint
-from .remote_document import Resting
+from .restraint import RareWarning, Restraint
 
 IN_FLIGHT = 8
 """Calls to one endpoint at a time. A thread of the server waits in each, and a slow provider must not have them all."""
-RESTING_TOKENS = 1000
-"""Tokens of which an endpoint remembers that it had no useful answer to them."""
+MAX_ANSWER = 64 * 1024
+"""Bytes of an answer. Thousands of them are kept, in many times that size, and who asks for tokens may have a say in
+what they hold."""
+TRUSTED_FOR = 60
+"""Seconds after a good answer for which a refusal of this app's credential may be due to the token, as where a firewall
+before the provider objects to it; and for which none must come before the log is told of another."""
 
-_EVERY_TOKEN = None
 _UNSUPPORTED = "the provider answers no questions about tokens of this kind"
 
 log = logging.getLogger(__name__)
@@ -38,15 +41,14 @@ class CredentialRefused(ProviderUnavailable):
     def __init__(self, owner: str, status: int) -> None:
         self.fact = f"the introspection endpoint refuses this credential with status {status}"
         self.status = status
-        super().__init__(hint=f"{owner}: {self.fact}; correct it")
+        super().__init__(hint=f"{owner}: {self.fact}; correct it, unless other tokens pass")
 
 
 class IntrospectionEndpoint:
     """Asks a provider about tokens, about the same one again and again if need be: no answer is remembered here.
 
-    While it is down, or refuses this app's own credential, it is asked once in :data:`~flask_foreign_token.errors.REST`
-    seconds. An answer that makes no sense may be due to the one token, and must not keep everybody else out; for as
-    long, only that token is not asked about again.
+    It is spared as :class:`.Restraint` says. If it refuses this app's own credential, it is asked for nobody either,
+    unless it has answered well within :data:`TRUSTED_FOR` seconds: then the token is the odd one.
 
     :param endpoint: where it is.
     :param authentication: how this app shows it who it is.
@@ -69,11 +71,9 @@ class IntrospectionEndpoint:
         self._authentication = authentication
         self._owner = owner
         self._calls = threading.BoundedSemaphore(IN_FLIGHT)
-        self._resting = Rest(REST, 2, clock)
-        self._resting_tokens = Rest(REST, RESTING_TOKENS, clock)
-        self._reporting = threading.Lock()
-        self._credential_is_refused = False
-        self._reported = Rest(REST, 2, clock)
+        self._restraint = Restraint(log, clock)
+        self._standing = _Standing(clock)
+        self._too_many_calls = RareWarning(log, clock)
 
     def ask(self, token: str) -> Mapping[str, object]:
         """What the endpoint says of `token`: a JSON object whose `active` is a boolean.
@@ -85,66 +85,88 @@ class IntrospectionEndpoint:
             :data:`IN_FLIGHT` calls are under way.
         """
         asked_about = sha256(token.encode()).digest()
-        self._resting.raise_if_resting(_EVERY_TOKEN)
-        self._resting_tokens.raise_if_resting(asked_about)
+        self._restraint.raise_if_resting(asked_about)
         if not self._calls.acquire(blocking=False):
-            raise ProviderUnavailable(hint=f"introspection: {IN_FLIGHT} calls are under way, and no more are made")
+            raise self._busy()
         try:
-            url, answer = self._exchange(token)
+            host, answer = self._restraint.exchange(self.endpoint, asked_about, lambda url: self._post(url, token))
         finally:
             self._calls.release()
         said = answer.json if answer.status == HTTPStatus.OK else None
         if isinstance(said, dict) and isinstance(said.get("active"), bool):
-            self._credential_is_refused = False
+            self._standing.accept()
             return said
-        raise self._failure(urlsplit(url).hostname or "", answer, asked_about)
+        raise self._failure(host, answer, asked_about)
 
-    def _exchange(self, token: str) -> tuple[str, Answer]:
+    def _post(self, url: str, token: str) -> Answer:
         form = {"token": token, "token_type_hint": "access_token", **self._authentication.form}
-        try:
-            url = self.endpoint.locate()
-            return url, self._http.post_form(url, form, headers=self._authentication.headers)
-        except Resting:
-            # Whoever looks for the address rests already, and nobody was asked.
-            raise
-        except ProviderUnavailable as down:
-            self._resting.note(_EVERY_TOKEN, down)
-            raise
+        headers = self._authentication.headers
+        return self._http.post_form(url, form, headers=headers, max_body=MAX_ANSWER, logs_useless=False)
+
+    def _busy(self) -> ProviderUnavailable:
+        busy = ProviderUnavailable(hint=f"introspection: {IN_FLIGHT} calls are under way, and no more are made")
+        self._too_many_calls.give(urlsplit(self.endpoint.known or "").hostname or self._owner, busy)
+        return busy
 
     def _failure(self, host: str, answer: Answer, asked_about: bytes) -> Refusal:
         if _refuses_credential(answer):
-            refused = CredentialRefused(self._owner, answer.status)
-            self._resting.note(_EVERY_TOKEN, refused)
-            self._report_credential(host, refused)
-            return refused
+            return self._credential_refused(host, answer, asked_about)
         if _error(answer) == "unsupported_token_type":
             # oidc-provider has this for JWTs. The error is the one of revocation (RFC 7009 section 2.2.1).
             hint = f"{self._owner}: {_UNSUPPORTED}; verify JWTs by their signature"
             unsupported = InvalidToken(_UNSUPPORTED, hint=hint)
-            self._resting_tokens.note(asked_about, unsupported)
+            self._restraint.rest_token(asked_about, unsupported)
             return unsupported
         useless = ProviderUnavailable(hint=f"introspection: no object with a boolean active, status {answer.status}")
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            self._resting.note(_EVERY_TOKEN, useless)
+            self._restraint.rest_all(useless)
         else:
-            self._resting_tokens.note(asked_about, useless)
-        self._report_useless(host, useless)
+            self._restraint.rest_token(asked_about, useless)
+        self._restraint.warn(host, useless)
         return useless
 
-    def _report_credential(self, host: str, refused: CredentialRefused) -> None:
-        with self._reporting:
-            if self._credential_is_refused:
-                return
-            self._credential_is_refused = True
-        log.error("%s: %s", host, refused.hint)
+    def _credential_refused(self, host: str, answer: Answer, asked_about: bytes) -> CredentialRefused:
+        refused = CredentialRefused(self._owner, answer.status)
+        self._restraint.rest_token(asked_about, refused)
+        if not self._standing.is_good():
+            self._restraint.rest_all(refused)
+        if self._standing.refuse():
+            log.error("%s: %s", host, refused.hint)
+        return refused
 
-    def _report_useless(self, host: str, useless: ProviderUnavailable) -> None:
-        # Who sends us invented tokens must not fill the log with them.
-        with self._reporting:
-            if self._reported.is_resting(_EVERY_TOKEN):
-                return
-            self._reported.note(_EVERY_TOKEN, useless)
-        log.warning("%s: %s", host, useless.hint)
+
+class _Standing:
+    """How this app's credential stands with an endpoint, as far as its answers tell."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._accepted_at = -math.inf
+        self._refused_at = -math.inf
+        self._is_accepted_since = True
+
+    def accept(self) -> None:
+        """It was taken just now."""
+        self._accepted_at = self._clock()
+        self._is_accepted_since = True
+
+    def is_good(self) -> bool:
+        """Whether it was taken a moment ago."""
+        return self._is_recent(self._accepted_at)
+
+    def refuse(self) -> bool:
+        """It was refused just now; whether that is news.
+
+        It is not while refusals follow each other, whatever comes between them: one odd token is enough for those.
+        """
+        with self._lock:
+            is_news = self._is_accepted_since and not self._is_recent(self._refused_at)
+            self._refused_at = self._clock()
+            self._is_accepted_since = False
+            return is_news
+
+    def _is_recent(self, at: float) -> bool:
+        return at <= self._clock() < at + TRUSTED_FOR
 
 
 def _refuses_credential(answer: Answer) -> bool:

@@ -34,7 +34,7 @@ class JwtRules:
     :param typ: the media type that the header must name; `None`: that of an access token, or none.
     :param leeway: seconds by which clocks may differ.
     :param subject_claim: the claim that names the subject, `sub` as a rule.
-    :param cache_ttl: seconds after which a token is verified anew, so that it does not outlive its key.
+    :param cache_ttl: seconds after which a token is verified anew; sooner, where its keys serve no longer.
     :param stated_audiences: `aud` must name one of them where it is there at all; empty: any.
     """
 
@@ -97,7 +97,7 @@ class JwtIntrospector:
             issuer=rules.issuer,
             subject=subject_of(claims, rules.subject_claim),
             expires_at=expires_at,
-            usable_until=min(expires_at + rules.leeway, now + rules.cache_ttl),
+            usable_until=min(expires_at + rules.leeway, now + rules.cache_ttl, self.keys.serves_until),
             claims=freeze(claims),
             introspector=self.introspector,
             evidence=key,

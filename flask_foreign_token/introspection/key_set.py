@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -44,6 +45,9 @@ class Identity(NamedTuple):
 class KeySet:
     """What one answer of a provider holds. Immutable, except that its keys can be withdrawn."""
 
+    serves_until = math.inf
+    """It stands as it is; for how long it is used, whoever fetched it decides."""
+
     def __init__(self, keys: Mapping[Identity, VerificationKey], skipped: Sequence[SkippedKey]) -> None:
         self.keys = MappingProxyType(dict(keys))
         self.skipped = tuple(skipped)
@@ -70,19 +74,18 @@ class KeySet:
                 key.withdrawn = True
 
 
-def read_key_set(document: object, rsa_algorithms: Collection[str], known: KeySet | None = None) -> KeySet:
+def read_key_set(document: object, rsa_algorithms: Sequence[str], known: KeySet | None = None) -> KeySet:
     """Read a JWK Set.
 
     :param document: parsed JSON.
-    :param rsa_algorithms: what an RSA key without `alg` may serve; it serves one of them, the first in the order of
-        :data:`~flask_foreign_token.introspection.keys.ALGORITHMS`.
+    :param rsa_algorithms: an RSA key without `alg` serves the first of them that is one of RSA.
     :param known: the set before this one, whose key objects are used again where the key is the same.
     :raises ProviderUnavailable: it is not a JWK Set (:rfc:`7517#section-5`).
     """
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise ProviderUnavailable(hint="the key set: not a JWK Set")
-    rsa_algorithm = next((n for n, a in ALGORITHMS.items() if a.key_type == "RSA" and n in rsa_algorithms), None)
+    rsa_algorithm = next((name for name in rsa_algorithms if _is_of_rsa(name)), None)
     keys: dict[Identity, VerificationKey] = {}
     skipped: list[SkippedKey] = []
     for entry in entries:
@@ -93,6 +96,10 @@ def read_key_set(document: object, rsa_algorithms: Collection[str], known: KeySe
         else:
             keys[identity] = known.keys.get(identity, key) if known else key
     return KeySet(keys, skipped)
+
+
+def _is_of_rsa(name: str) -> bool:
+    return name in ALGORITHMS and ALGORITHMS[name].key_type == "RSA"
 
 
 def _read_key(jwk: object, rsa_algorithm: str | None) -> tuple[Identity, VerificationKey]:

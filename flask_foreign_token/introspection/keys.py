@@ -41,7 +41,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     "HS384": Algorithm("oct", None, 48),
     "HS512": Algorithm("oct", None, 64),
 }
-"""Every algorithm there is, by its name; an RSA key that may serve several serves the first."""
+"""Every algorithm there is, by its name."""
 
 _OLD_NAMES = {"EdDSA": "Ed25519"}
 
@@ -84,6 +84,12 @@ class KeySource(Protocol):
         :param key_id: the token's `kid`; without one, every key that serves `algorithm` is a candidate.
         :param algorithm: the token's `alg`.
         :raises ProviderUnavailable: the keys cannot be had.
+        """
+
+    @property
+    def serves_until(self) -> float:
+        """When the keys found now serve no more unless they are renewed, in seconds since the epoch; infinite: they
+        stand as they are.
         """
 
 

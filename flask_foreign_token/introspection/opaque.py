@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Literal
 
 from ..caching import Cache
-from ..errors import InvalidToken
+from ..errors import InvalidToken, ProviderUnavailable
 from .claims import (
     Claims,
     check_audience,
@@ -27,12 +27,14 @@ from .claims import (
 from .frozen import FrozenObject, freeze
 from .introspection_endpoint import IntrospectionEndpoint
 from .parse import MAX_SIZE, CompactJws
+from .remote_document import PATIENCE
 from .token import Credential, Token, Versioned
 
 INACTIVE_TTL = 60.0
 """Seconds for which a token that is not active is not asked about again, at most."""
 
 _INACTIVE = "the token is not active"
+_UNSIGNED = ("none", "")
 _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
 
@@ -49,6 +51,8 @@ class OpaqueRules:
     :param subject_claim: the member that names the subject, `sub` as a rule.
     :param cache_ttl: seconds for which an answer counts.
     :param token_type: what must be named as that; `None`: it may be left out.
+    :param foreign_issuers: what `iss` must not be where there is no `named_issuer`: each of them is trusted for its own
+        tokens, and nobody else may speak for it.
     """
 
     issuer: str
@@ -60,6 +64,7 @@ class OpaqueRules:
     subject_claim: str
     cache_ttl: float
     token_type: Literal["Bearer"] | None = None
+    foreign_issuers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +83,8 @@ class OpaqueIntrospector:
     """An :class:`~flask_foreign_token.introspection.token.Introspector` that asks an introspection endpoint.
 
     What is active is remembered for `cache_ttl`, but not past `exp`; what is not, for :data:`INACTIVE_TTL` at most.
-    However many ask for one token at a time, the endpoint is called once. Failures are not remembered here.
+    However many ask for one token at a time, the endpoint is called once, and they wait for :data:`.PATIENCE`. Failures
+    are not remembered here.
 
     Refresh tokens are active too. Keycloak and Ory Hydra say what they are, in `typ` and `token_use`. oidc-provider and
     others merely name no `token_type` of them, since it is access tokens that have one (:rfc:`6749#section-7.1`): the
@@ -117,6 +123,8 @@ class OpaqueIntrospector:
         """See :meth:`.Introspector.introspect`. A token that looks like a JWT is asked about like any other.
 
         :raises CredentialRefused: the endpoint does not take this app's credential.
+        :raises ProviderUnavailable: see :meth:`.IntrospectionEndpoint.ask`; or a call about this token is under way,
+            and takes longer than :data:`.PATIENCE`.
         """
         token = credential.token
         if len(token) > MAX_SIZE:
@@ -125,14 +133,20 @@ class OpaqueIntrospector:
             raise InvalidToken("the token holds a character that none may hold")
         key = sha256(token.encode()).digest()
         # The answer is remembered, and not what the rules make of it: what is not valid yet may pass in a minute.
-        return self._verified(self._active.get_or_load(key, lambda: self._ask(key, token)))
+        try:
+            answer = self._active.get_or_load(key, lambda: self._ask(key, token), patience=PATIENCE)
+        except TimeoutError:
+            raise ProviderUnavailable(hint="introspection: a call about this token is under way, and slow") from None
+        return self._verified(answer)
 
     def introspect_jwt(self, jws: CompactJws, credential: Credential) -> Token:
         """As :meth:`introspect`, for a JWT, which is not asked about if it says itself that it is not valid.
 
         :param jws: `credential` taken apart; its signature is for the endpoint to check.
-        :raises InvalidToken: it is not an access token, or its times do not hold.
+        :raises InvalidToken: it is not an access token, is not signed, or its times do not hold.
         """
+        if jws.algorithm.strip().lower() in _UNSIGNED:
+            raise InvalidToken("the algorithm is not permitted")
         check_kind(jws.header, jws.claims, None)
         check_times(jws.claims, self._clock(), self.rules.leeway, default=math.inf)
         return self.introspect(credential)
@@ -151,7 +165,7 @@ class OpaqueIntrospector:
     def _verified(self, answer: _Answer) -> Token:
         rules, claims = self.rules, answer.claims
         check_kind_of_answer(claims, rules.token_type)
-        check_stated_issuer(claims, rules.named_issuer)
+        check_stated_issuer(claims, rules.named_issuer, rules.foreign_issuers)
         expires_at = check_times(claims, self._clock(), rules.leeway, default=math.inf)
         addressed = _without_empty_audience(claims)
         check_audience(addressed, rules.audiences)
@@ -159,7 +173,7 @@ class OpaqueIntrospector:
         check_client(claims, rules.client_ids)
         return Token(
             issuer=rules.issuer,
-            subject=subject_of(claims, rules.subject_claim) if rules.subject_claim in claims else None,
+            subject=self._subject_of(claims),
             expires_at=expires_at,
             usable_until=answer.until,
             claims=claims,
@@ -167,6 +181,12 @@ class OpaqueIntrospector:
             evidence=answer,
             kind="opaque",
         )
+
+    def _subject_of(self, claims: Claims) -> str | None:
+        # Where `sub` names a user, the claim that should have named the same one is missing.
+        if {self.rules.subject_claim, "sub"}.isdisjoint(claims):
+            return None
+        return subject_of(claims, self.rules.subject_claim)
 
 
 def _end_of(said: Claims) -> float:

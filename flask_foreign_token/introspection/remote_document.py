@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -20,9 +21,9 @@ REFRESH_AHEAD = 0.8
 REFRESH_SPREAD = 0.1
 """The part of its life over which many processes spread their renewals."""
 PATIENCE = 1.0
-"""Seconds from the begin of a fetch for which those wait who need a later document than there is, each in a thread of
-the server; after it they are refused as if the provider were down, so that a slow provider does not take up every
-thread."""
+"""Seconds from the begin of a call for which those wait who did not make it and need what it brings, each in a thread
+of the server: a later document than there is, or what is said of a token. After it they are refused as if the provider
+were down, so that a slow provider does not take up every thread."""
 
 D = TypeVar("D")
 
@@ -76,6 +77,9 @@ class _Kept(Generic[D]):
     refresh_at: float
     expires_at: float
 
+    def is_over(self, now: float) -> bool:
+        return not self.fetched_at <= now < self.expires_at
+
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
@@ -90,6 +94,8 @@ class RemoteDocument(Generic[D]):
     From :data:`REFRESH_AHEAD` of its life on, the first who asks has it renewed in the background and everybody goes on
     with what there is. Where that does not come about, the first who asks after its life is over renews it, and the
     others go on. After a fetch that failed nothing is tried for :data:`~flask_foreign_token.errors.REST` seconds.
+
+    A clock that is set back to before the fetch ends the life of the document, rather than prolonging it.
 
     Making one asks nobody and begins nothing. Belongs to the process that made it.
 
@@ -141,6 +147,12 @@ class RemoteDocument(Generic[D]):
         return kept.document if kept else None
 
     @property
+    def serves_until(self) -> float:
+        """When the document that is kept serves no more, in seconds since the epoch; past, where there is none."""
+        kept = self._kept
+        return kept.expires_at + self._grace if kept else -math.inf
+
+    @property
     def begun(self) -> int:
         """How many fetches have begun; see :meth:`fetched_after`."""
         return self._begun
@@ -167,7 +179,7 @@ class RemoteDocument(Generic[D]):
         now = self._clock()
         if kept is None or now >= kept.expires_at + self._grace:
             return self._wait_for_one()
-        if now >= kept.expires_at:
+        if kept.is_over(now):
             self._renew_unless_another_does()
             return (self._kept or kept).document
         if now >= kept.refresh_at:
@@ -206,7 +218,7 @@ class RemoteDocument(Generic[D]):
             return
         try:
             kept = self._kept
-            if kept is None or self._clock() >= kept.expires_at:
+            if kept is None or kept.is_over(self._clock()):
                 self._replace()
         except ProviderUnavailable:
             pass  # what there is serves through the grace; the state tells

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -73,14 +73,14 @@ class RemoteKeys:
         *,
         ttl: float,
         grace: float,
-        rsa_algorithms: Collection[str] = ("RS256",),
+        rsa_algorithms: Sequence[str] = ("RS256",),
         clock: Callable[[], float] = time.time,
         begin: Begin = in_background,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._http = http
         self._endpoint = endpoint
-        self._rsa_algorithms = frozenset(rsa_algorithms)
+        self._rsa_algorithms = tuple(rsa_algorithms)
         self._key_set = RemoteDocument(
             "the key set",
             self._fetch,
@@ -109,6 +109,11 @@ class RemoteKeys:
             keys=tuple(key_set.keys.values()) if key_set else (),
             skipped=key_set.skipped if key_set else (),
         )
+
+    @property
+    def serves_until(self) -> float:
+        """When the grace of the keys is over, in seconds since the epoch; past, where there are none."""
+        return self._key_set.serves_until
 
     def find(self, key_id: str | None, algorithm: str) -> Sequence[VerificationKey]:
         """The keys with this `key_id` that serve `algorithm`; an unknown `key_id` may have the keys fetched again.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -43,6 +44,9 @@ class StaticKeys:
 
     :param keys: all symmetric or all asymmetric.
     """
+
+    serves_until = math.inf
+    """They stand as they are."""
 
     def __init__(self, keys: Sequence[VerificationKey]) -> None:
         self._index = KeyIndex(keys)

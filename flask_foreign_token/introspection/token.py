@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
+from ..errors import InvalidToken
+from .claims import time_of
+
 Kind = Literal["jwt", "opaque"]
 """What a token is to whoever checks it: ``"jwt"`` says it all itself, ``"opaque"`` stands for what its issuer says."""
 
@@ -93,9 +96,13 @@ class Token:
 
     @property
     def auth_time(self) -> float | None:
-        """When the user was authenticated, in seconds since the epoch: `auth_time` (:rfc:`9470#section-6`)."""
-        value = self.claims.get("auth_time")
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        """When the user was authenticated, in seconds since the epoch: `auth_time` (:rfc:`9470#section-6`); none: it
+        says no time.
+        """
+        try:
+            return time_of(self.claims, "auth_time")
+        except InvalidToken:
+            return None
 
     @property
     def sid(self) -> str | None:

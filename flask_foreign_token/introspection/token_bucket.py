@@ -28,4 +28,6 @@ class TokenBucket:
     def _level_at(self, now: float) -> float:
         if self._at is None:
             return self._level
-        return min(self._capacity, self._level + max(0.0, now - self._at) / self._refill)
+        # A clock that was set back gives nothing, and from here on refills as before.
+        self._at = min(self._at, now)
+        return min(self._capacity, self._level + (now - self._at) / self._refill)

@@ -117,12 +117,13 @@ class Linker:
         introspectors = [part for part in parts if isinstance(part, IntrospectorPart)]
         refuse_shared_systems(providers.values(), faults)
         issuers = _issuers_of_providers(introspectors, providers.values())
+        named = _named_issuers(introspectors, providers.values())
         linked: list[Linked] = []
         for part in introspectors:
             name = part.settings.identity_provider
             if name is None or name in providers:
                 with faults.gathered():
-                    linked.append(self._link(part, None if name is None else providers[name], issuers))
+                    linked.append(self._link(part, None if name is None else providers[name], issuers, named))
             elif (key := ("IdentityProvider", name)) not in held:
                 reason = _DELETED if key in deleted else _ABSENT
                 faults.add(part.settings.name, "identity_provider.reference", reason.format(name="/".join(key)))
@@ -131,7 +132,13 @@ class Linker:
         refuse_shared_prefixes(linked, faults)
         return tuple(linked)
 
-    def _link(self, part: IntrospectorPart, provider: ProviderPart | None, issuers: Mapping[str, str]) -> Linked:
+    def _link(
+        self, part: IntrospectorPart, provider: ProviderPart | None, issuers: Mapping[str, str], named: frozenset[str]
+    ) -> Linked:
+        """
+        :param issuers: see :func:`_issuers_of_providers`.
+        :param named: every issuer that somebody names.
+        """
         versions = [part.version]
         issuer = part.settings.jwt.iss
         if provider is not None:
@@ -139,13 +146,16 @@ class Linker:
             if issuer is None and (issuer := issuers.get(provider.settings.id)):
                 # Another introspector may have named it.
                 versions.append(digest(issuer))
+        foreign = frozenset[str]() if issuer is not None else named
+        if foreign:
+            versions.append(digest("\n".join(sorted(foreign))))
         versioned = Versioned(part.settings.id, "+".join(versions))
         known = self._known.get(versioned)
         if known is not None:
             return known
         try:
             if part.settings.type == "opaque":
-                return self._opaque(versioned, part.settings, provider, issuer)
+                return self._opaque(versioned, part.settings, provider, issuer, foreign)
             return self._jwt(versioned, part, provider)
         except Rejected as rejected:
             raise rejected.within(part.settings.name) from None
@@ -165,13 +175,18 @@ class Linker:
         )
 
     def _opaque(
-        self, versioned: Versioned, settings: TokenIntrospector, provider: ProviderPart | None, issuer: str | None
+        self,
+        versioned: Versioned,
+        settings: TokenIntrospector,
+        provider: ProviderPart | None,
+        issuer: str | None,
+        foreign_issuers: frozenset[str],
     ) -> Linked:
         described = None if provider is None else provider.settings
         inquiry = inquiry_of(settings, described, self._endpoints)
         introspector = OpaqueIntrospector(
             versioned,
-            self._opaque_rules(settings, described, issuer, inquiry.endpoint),
+            self._opaque_rules(settings, described, issuer, foreign_issuers, inquiry.endpoint),
             self._introspection_endpoint(settings, inquiry),
             size=self._cache_size,
             clock=self._clock,
@@ -231,7 +246,12 @@ class Linker:
         )
 
     def _opaque_rules(
-        self, settings: TokenIntrospector, provider: IdentityProvider | None, issuer: str | None, endpoint: Endpoint
+        self,
+        settings: TokenIntrospector,
+        provider: IdentityProvider | None,
+        issuer: str | None,
+        foreign_issuers: frozenset[str],
+        endpoint: Endpoint,
     ) -> OpaqueRules:
         jwt = settings.jwt
         audiences, stated_audiences = self._audiences(jwt)
@@ -245,6 +265,7 @@ class Linker:
             cache_ttl=settings.cache_ttl,
             subject_claim=_subject_claim(provider),
             token_type=settings.token_type,
+            foreign_issuers=foreign_issuers,
         )
 
     def _audiences(self, jwt: JwtSettings) -> tuple[frozenset[str], frozenset[str]]:
@@ -267,6 +288,12 @@ def _issuers_of_providers(
         if part.settings.identity_provider is not None and part.settings.jwt.iss is not None:
             issuers[part.settings.identity_provider] = part.settings.jwt.iss
     return {id_: issuer for id_, issuer in issuers.items() if issuer is not None}
+
+
+def _named_issuers(introspectors: Iterable[IntrospectorPart], providers: Iterable[ProviderPart]) -> frozenset[str]:
+    """Every issuer that somebody names, in force or not."""
+    named = {*(part.settings.jwt.iss for part in introspectors), *(part.settings.issuer for part in providers)}
+    return frozenset(issuer for issuer in named if issuer is not None)
 
 
 def _is_in_force(introspector: TokenIntrospector, provider: IdentityProvider | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, cast
 
@@ -37,6 +38,11 @@ class NoKeys:
 
     def __init__(self, issues: Sequence[Issue]) -> None:
         self.issues = tuple(issues)
+
+    @property
+    def serves_until(self) -> float:
+        """Past: none serves."""
+        return -math.inf
 
     def find(self, key_id: str | None, algorithm: str) -> Sequence[VerificationKey]:
         """:raises RegistryUnavailable: always; the hint names what is wrong."""

@@ -83,7 +83,7 @@ class ResourceSchema(StrictSchema):
 class ClientSchema(StrictSchema):
     id = Line(metadata=meaning("the client's id at the provider"))
     secret = Secret(
-        bound_to=(*SECRET_ADDRESSES, "client.id"),
+        bound_to=(*SECRET_ADDRESSES, "client.id", "client.auth-method"),
         metadata=meaning("the client's secret"),
     )
     auth_method = Line(
@@ -202,7 +202,11 @@ class IntrospectionEndpointSchema(StrictSchema):
     )
     client_id = Line(metadata=meaning("the id of the client that this app is there"))
     client_secret = Secret(
-        bound_to=("introspection_endpoint.url", "introspection_endpoint.client_id"),
+        bound_to=(
+            "introspection_endpoint.url",
+            "introspection_endpoint.client_id",
+            "introspection_endpoint.auth_method",
+        ),
         metadata=meaning("that client's secret"),
     )
     auth_method = Line(

@@ -132,7 +132,7 @@ class SnapshotBuilder:
         snapshot = RegistrySnapshot(
             version=version,
             resources=MappingProxyType(held),
-            introspection=_introspectors(in_force),
+            introspection=_introspectors(linked),
             policies=Policies(
                 part.policy for part in parts.values() if isinstance(part, PolicyPart) and part.settings.active
             ),
@@ -186,15 +186,20 @@ class SnapshotBuilder:
         return parts
 
 
-def _introspectors(in_force: Iterable[Linked]) -> Introspectors:
+def _introspectors(linked: Iterable[Linked]) -> Introspectors:
     by_issuer: dict[str, IssuerIntrospector] = {}
     by_prefix: dict[str, OpaqueIntrospector] = {}
-    for link in in_force:
+    reserved: set[str] = set()
+    for link in linked:
+        prefix = link.settings.token_prefix
+        if not link.in_force:
+            reserved |= {prefix} if prefix is not None else set()
+            continue
         if link.settings.jwt.iss is not None:
             by_issuer[link.settings.jwt.iss] = link.introspector
         if isinstance(link.introspector, OpaqueIntrospector):
-            by_prefix[link.settings.token_prefix or ""] = link.introspector
-    return Introspectors(by_issuer, by_prefix)
+            by_prefix[prefix or ""] = link.introspector
+    return Introspectors(by_issuer, by_prefix, reserved)
 
 
 def _out_of_service(parts: Mapping[Key, Part], linked: Iterable[Linked]) -> tuple[Issue, ...]:

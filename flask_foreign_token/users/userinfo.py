@@ -8,20 +8,13 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Protocol
-from urllib.parse import urlsplit
 
-from ..caching import Rest
-from ..errors import REST, InsufficientScope, InvalidToken, ProviderUnavailable, Refusal
+from ..errors import InsufficientScope, InvalidToken, ProviderUnavailable, Refusal
 from ..http import Answer, Http
 from ..introspection.endpoints import Endpoint
 from ..introspection.frozen import thaw
-from ..introspection.remote_document import Resting
+from ..introspection.restraint import Restraint
 from ..introspection.token import Credential, Token
-
-RESTING_TOKENS = 1000
-"""Tokens of which a userinfo endpoint remembers that they were refused."""
-
-_EVERY_TOKEN = None
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +43,7 @@ class TokenClaims:
 class UserinfoEndpoint:
     """The userinfo endpoint of a provider (OpenID Connect Core 1.0 section 5.3).
 
-    While it is down it is asked once in :data:`~flask_foreign_token.errors.REST` seconds. A status that may be due to
-    the one token does not count as down, lest that token keep everybody else out; for as long, only that token is not
-    tried again.
+    It is spared as :class:`.Restraint` says; a token that it refuses is not tried again for as long.
 
     :param endpoint: where it is.
     :param prefix: the word before the token in ``Authorization``.
@@ -65,8 +56,7 @@ class UserinfoEndpoint:
         self._http = http
         self._endpoint = endpoint
         self._prefix = prefix
-        self._resting = Rest(REST, 2, clock)
-        self._resting_tokens = Rest(REST, RESTING_TOKENS, clock)
+        self._restraint = Restraint(log, clock)
 
     def userinfo(self, token: Token, credential: Credential) -> Mapping[str, object]:
         """What the endpoint answers to the token; see :meth:`UserinfoSource.userinfo`."""
@@ -81,33 +71,29 @@ class UserinfoEndpoint:
 
     def _claims(self, credential: Credential) -> Mapping[str, object]:
         asked_with = sha256(credential.token.encode()).digest()
-        self._resting_tokens.raise_if_resting(asked_with)
-        self._resting.raise_if_resting(_EVERY_TOKEN)
-        url, answer = self._ask(credential)
+        self._restraint.raise_if_resting(asked_with)
+        host, answer = self._restraint.exchange(self._endpoint, asked_with, lambda url: self._get(url, credential))
         if isinstance(answer.json, dict):
             return answer.json
-        refusal = self._refusal(urlsplit(url).hostname, answer)
-        self._resting_tokens.note(asked_with, refusal)
-        raise refusal
-
-    def _ask(self, credential: Credential) -> tuple[str, Answer]:
-        try:
-            url = self._endpoint.locate()
-            return url, self._http.get(url, headers={"Authorization": f"{self._prefix} {credential.token}"})
-        except Resting:
-            # Whoever looks for the address rests already, and nobody was asked.
-            raise
-        except ProviderUnavailable as down:
-            self._resting.note(_EVERY_TOKEN, down)
-            raise
-
-    def _refusal(self, host: str | None, answer: Answer) -> Refusal:
         if answer.status == HTTPStatus.UNAUTHORIZED:
-            return InvalidToken("the provider does not take the token")
+            raise self._refused(asked_with, InvalidToken("the provider does not take the token"))
         if answer.status == HTTPStatus.FORBIDDEN:
-            return InsufficientScope("openid")
+            raise self._refused(asked_with, InsufficientScope("openid"))
+        raise self._useless(host, answer, asked_with)
+
+    def _get(self, url: str, credential: Credential) -> Answer:
+        headers = {"Authorization": f"{self._prefix} {credential.token}"}
+        return self._http.get(url, headers=headers, logs_useless=False)
+
+    def _refused(self, asked_with: bytes, refusal: Refusal) -> Refusal:
+        self._restraint.rest_token(asked_with, refusal)
+        return refusal
+
+    def _useless(self, host: str, answer: Answer, asked_with: bytes) -> ProviderUnavailable:
         useless = ProviderUnavailable(hint=f"userinfo: no object, status {answer.status}")
-        if answer.status < HTTPStatus.BAD_REQUEST or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            self._resting.note(_EVERY_TOKEN, useless)
-        log.warning("%s: %s", host, useless.hint)
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+            self._restraint.rest_all(useless)
+        else:
+            self._restraint.rest_token(asked_with, useless)
+        self._restraint.warn(host, useless)
         return useless

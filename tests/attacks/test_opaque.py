@@ -11,7 +11,7 @@ from flask import Flask
 
 from flask_foreign_token.testing import Issuer
 
-from ..apps import users_in
+from ..apps import introspector, policy, provider, users_in
 from ..conftest import MakeApp
 from ..introspection.introspecting import Introspecting, introspecting
 from .opaque import ISSUER, SOMEBODY, asking, good_answer
@@ -95,7 +95,6 @@ def test_a_header_that_is_malformed_is_shown_to_nobody(asking_app: Flask, asked:
 
 
 FORGED_FOR_OPAQUE: dict[str, Callable[[Issuer], str]] = {
-    "unsigned": lambda _issuer: f"{encoded({'alg': 'none'})}.{encoded(claims(ISSUER))}.",
     "signed by another": lambda issuer: issuer.token(iss=ISSUER),
     "with a key of its own": lambda issuer: issuer.token(
         iss=ISSUER, headers={"jwk": issuer.keys.find("RS256").as_dict(private=False)}
@@ -138,7 +137,55 @@ def test_a_jwt_that_is_no_good_by_its_own_account_is_shown_to_nobody(
     assert asked.forms == []
 
 
+@pytest.mark.parametrize("name", ["none", "None", "NONE", "nOnE", "nonE", " none", "none ", "", " "])
+def test_a_jwt_that_nobody_signed_is_shown_to_nobody(asking_app: Flask, asked: Introspecting, name: str) -> None:
+    for signature in ("", "AAAA"):
+        token = f"{encoded({'alg': name})}.{encoded(claims(ISSUER))}.{signature}"
+        asked.answers[token] = good_answer()
+        assert_refused(present(asking_app, f"Bearer {token}"))
+
+    assert asked.forms == []
+
+
 # ---- tokens of others
+
+
+def test_a_provider_speaks_for_no_issuer_that_another_resource_names(
+    make_app: MakeApp, asked: Introspecting, jwt_issuer: Issuer
+) -> None:
+    trusted = introspector("jwt", "jwt", jwt={"iss": jwt_issuer.issuer}, jwks_uri=jwt_issuer.jwks_uri)
+    only_theirs = policy("theirs", {"token": {"iss": jwt_issuer.issuer}})
+    app = make_app([provider("jwt"), trusted, *asking(asked.url), only_theirs, SOMEBODY])
+    asked.answers["theirs"] = good_answer(iss=jwt_issuer.issuer)
+    asked.answers["own"] = good_answer()
+
+    assert_refused(present(app, "Bearer theirs"))
+    assert present(app, "Bearer own").status_code == 200
+
+
+@pytest.mark.requirement("RFC 9700", "4.9")
+def test_a_token_of_a_provider_that_was_switched_off_is_shown_to_no_other(make_app: MakeApp) -> None:
+    with introspecting() as first, introspecting() as second:
+        off = asking(first.url, "first", token_prefix="one_", active=False)
+        app = make_app([*off, *asking(second.url, "second"), SOMEBODY])
+        second.answers["two_a"] = good_answer()
+
+        assert_refused(present(app, "Bearer one_a"))
+
+        assert present(app, "Bearer two_a").status_code == 200
+        assert (first.calls, second.calls) == (0, 1)
+
+
+@pytest.mark.parametrize("claim", ["oid", "username"])
+def test_who_is_named_by_another_claim_than_the_one_that_counts_is_nobody(
+    make_app: MakeApp, asked: Introspecting, claim: str
+) -> None:
+    described, trusted = asking(asked.url)
+    app = make_app([{**described, "subject_claim": claim}, trusted, policy("all", {"token": {"active": True}})])
+    asked.answers |= {"sub": good_answer(), "both": good_answer(**{claim: "ann"})}
+
+    assert_refused(present(app, "Bearer sub"))
+    assert present(app, "Bearer both").status_code == 200
 
 
 @pytest.mark.requirement("RFC 9700", "4.9")

@@ -58,7 +58,7 @@ SENT_TO = ["issuer", "introspection_endpoint", "revocation_endpoint"]
 def test_the_secret_is_bound_to_where_it_is_sent_and_to_nothing_else() -> None:
     secret = IdentityProviderSchema().fields["client"].schema.fields["secret"]  # type: ignore[attr-defined]
 
-    assert set(secret.bound_to) == {"client.id", "token_endpoint", *SENT_TO}
+    assert set(secret.bound_to) == {"client.id", "client.auth-method", "token_endpoint", *SENT_TO}
 
 
 @pytest.mark.parametrize("attribute", SENT_TO)

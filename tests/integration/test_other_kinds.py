@@ -48,7 +48,7 @@ INTROSPECTED = [
     ("keycloak", "offline token", WRONG_CLAIM),
     ("keycloak", "logout token", WRONG_TYPE),
     ("oidc-provider", "introspection response", WRONG_TYPE),
-    ("oidc-provider", "refresh token", WRONG_AUDIENCE),
+    ("oidc-provider", "refresh token", "aud is missing"),
 ]
 
 OtherTokens = Mapping[str, Mapping[str, str]]

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
@@ -25,15 +25,25 @@ CLIENT = "app"
 CLIENT_SECRET = "a secret that nobody may see"
 
 
+@dataclass(frozen=True)
+class Odd:
+    """What is answered as it stands."""
+
+    status: int = 200
+    body: bytes = b"{}"
+    content_type: str = "application/json"
+
+
 class Introspecting:
     """Answers at every path.
 
-    `answers` are by token; of others it says that they are not active.
+    `answers` are by token, and so is what is `odd`; of others it says that they are not active.
     """
 
     def __init__(self) -> None:
         self.url = ""
         self.answers: dict[str, object] = {}
+        self.odd: dict[str, Odd] = {}
         self.status = 200
         self.body: bytes | None = None
         """What to answer in place of `answers`."""
@@ -72,6 +82,9 @@ class Introspecting:
         self.forms.append(form)
         self.asked.release()
         self._open.wait(10)
+        odd = self.odd.get(form.get("token", ""))
+        if odd is not None:
+            return Response(odd.body, odd.status, content_type=odd.content_type)
         said = self.answers.get(form.get("token", ""), {"active": False})
         body = json.dumps(said).encode() if self.body is None else self.body
         return Response(body, self.status, self.headers, content_type=self.content_type)

@@ -238,3 +238,40 @@ def test_without_opaque_introspectors_nothing_but_a_jwt_is_a_token() -> None:
     for token in ("opaque", "a.b", "." * 16_384, ""):
         with pytest.raises(InvalidToken, match="three parts"):
             BY_ISSUER.introspect(bearer(token))
+
+
+# Prefixes of introspectors that are not in force
+
+
+@pytest.mark.parametrize("in_force", ["", "ory_", "ory_at_x_"])
+@pytest.mark.parametrize("token", ["ory_at_1", "ory_at_", "ory_at_x"])
+def test_a_token_of_an_introspector_that_is_not_in_force_is_shown_to_no_other(
+    first: Introspecting, http: Http, clock: Clock, in_force: str, token: str
+) -> None:
+    chosen = Introspectors({}, {in_force: introspector(first, http, clock)}, ["ory_at_", "gho_"])
+
+    with pytest.raises(UnknownForm):
+        chosen.introspect(bearer(token))
+    assert first.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("in_force", "reserved", "token"),
+    [
+        ("", ["ory_"], "ory"),
+        ("ory_", ["ory_at_"], "ory_rt_1"),
+        ("ory_at_", ["ory_", "o"], "ory_at_1"),
+        ("ory_", ["ory_"], "ory_1"),
+    ],
+)
+def test_the_longest_prefix_counts_and_of_equal_ones_the_one_in_force(
+    first: Introspecting, http: Http, clock: Clock, in_force: str, reserved: list[str], token: str
+) -> None:
+    first.answers[token] = active()
+
+    assert Introspectors({}, {in_force: introspector(first, http, clock)}, reserved).introspect(bearer(token))
+
+
+def test_prefixes_of_which_none_is_in_force_make_no_token_opaque() -> None:
+    with pytest.raises(InvalidToken, match="three parts"):
+        Introspectors({}, {}, ["ory_"]).introspect(bearer("ory_1"))

@@ -16,11 +16,14 @@ from flask_foreign_token.introspection.client_authentication import ClientAuthen
 from flask_foreign_token.introspection.endpoints import StoredEndpoint
 from flask_foreign_token.introspection.introspection_endpoint import (
     IN_FLIGHT,
+    MAX_ANSWER,
+    TRUSTED_FOR,
     CredentialRefused,
     IntrospectionEndpoint,
 )
 from flask_foreign_token.introspection.remote_document import Resting
 
+from ..http_servers import Peer, answer, serving
 from .concurrency import Clock
 from .introspecting import CLIENT, CLIENT_SECRET, Introspecting, introspecting
 from .signing import NOW
@@ -136,24 +139,6 @@ def test_nor_does_an_answer_of_another_status(
     assert not isinstance(fails(endpoint), CredentialRefused)
 
 
-@pytest.mark.parametrize(("status", "answer"), [(200, []), (200, {"active": "true"}), (400, {"error": "x"}), (404, {})])
-def test_of_an_answer_that_makes_no_sense_only_its_token_rests(
-    provider: Introspecting, endpoint: IntrospectionEndpoint, clock: Clock, status: int, answer: object
-) -> None:
-    provider.status = status
-    provider.answers = {TOKEN: answer, "another": {"active": True}}
-    fails(endpoint)
-    provider.answer_plainly()
-
-    fails(endpoint)
-    assert endpoint.ask("another") == {"active": True}
-    assert provider.calls == 2
-
-    clock.pass_(REST)
-    provider.answers[TOKEN] = {"active": True}
-    assert endpoint.ask(TOKEN) == {"active": True}
-
-
 def test_a_token_of_a_kind_that_the_provider_is_not_asked_about_is_refused(
     provider: Introspecting, endpoint: IntrospectionEndpoint, clock: Clock
 ) -> None:
@@ -179,19 +164,23 @@ class Trouble:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-TROUBLES = {
-    "moved": Trouble(302, headers=(("Location", "/elsewhere"),)),
-    "moved for good": Trouble(307, headers=(("Location", "/elsewhere"),)),
-    "broken": Trouble(500),
-    "unavailable": Trouble(503),
+DOWN = {
     "too many requests": Trouble(429),
     "unauthorized": Trouble(401),
     "forbidden": Trouble(403),
+    "broken": Trouble(500),
+    "unavailable": Trouble(503),
+}
+"""What keeps everybody out."""
+USELESS = {
+    "moved": Trouble(302, headers=(("Location", "/elsewhere"),)),
+    "moved for good": Trouble(307, headers=(("Location", "/elsewhere"),)),
     "HTML": Trouble(body=b"<html></html>", content_type="text/html"),
     "JSON that calls itself HTML": Trouble(body=b'{"active": true}', content_type="text/html"),
     "HTML that calls itself JSON": Trouble(body=b"<html></html>"),
     "nothing": Trouble(body=b""),
     "no content": Trouble(204, body=b""),
+    "over 64 KiB": Trouble(body=b'{"active": true}'.ljust(MAX_ANSWER + 1)),
     "2 MiB": Trouble(body=b'{"active": true, "x": "' + b"x" * 2 * MIB + b'"}'),
     "twice active": Trouble(body=b'{"active": false, "active": true}'),
     "twice active, deep": Trouble(body=b'{"active": true, "x": {"y": 1, "y": 2}}'),
@@ -203,7 +192,13 @@ TROUBLES = {
     "not UTF-8": Trouble(body=b'{"active": true, "sub": "\xff"}'),
     "compressed": Trouble(headers=(("Content-Encoding", "gzip"),)),
     "a JWT of RFC 9701": Trouble(body=b"e30.e30.e30", content_type="application/token-introspection+jwt"),
+    "an odd status": Trouble(201),
+    "another 4xx": Trouble(400),
+    "a list": Trouble(body=b"[]"),
+    "active as a text": Trouble(body=b'{"active": "true"}'),
 }
+"""What may be due to the one token."""
+TROUBLES = DOWN | USELESS
 
 
 def upset(provider: Introspecting, trouble: Trouble) -> None:
@@ -211,7 +206,7 @@ def upset(provider: Introspecting, trouble: Trouble) -> None:
     provider.headers = dict(trouble.headers)
 
 
-@pytest.mark.parametrize("name", TROUBLES)
+@pytest.mark.parametrize("name", DOWN)
 def test_while_it_is_in_trouble_nothing_is_known_and_nobody_asks_again(
     provider: Introspecting, endpoint: IntrospectionEndpoint, clock: Clock, name: str
 ) -> None:
@@ -229,6 +224,23 @@ def test_while_it_is_in_trouble_nothing_is_known_and_nobody_asks_again(
     assert first.hint == again.hint == last.hint != None  # noqa: E711
 
 
+@pytest.mark.parametrize("name", USELESS)
+def test_of_an_answer_of_no_use_only_its_token_rests(
+    provider: Introspecting, endpoint: IntrospectionEndpoint, clock: Clock, name: str
+) -> None:
+    upset(provider, USELESS[name])
+    first = fails(endpoint)
+    provider.answer_plainly()
+    clock.pass_(REST - 0.1)
+    last = fails(endpoint)
+
+    assert first.code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert ("Retry-After", "5") in first.get_headers()
+    assert first.hint == last.hint != None  # noqa: E711
+    assert provider.calls == 1
+    assert endpoint.ask("another") == {"active": False}
+
+
 @pytest.mark.parametrize("name", TROUBLES)
 def test_after_the_rest_it_is_asked_again(
     provider: Introspecting, endpoint: IntrospectionEndpoint, clock: Clock, name: str
@@ -242,12 +254,36 @@ def test_after_the_rest_it_is_asked_again(
     assert endpoint.ask(TOKEN) == {"active": True}
 
 
+def test_an_answer_of_64_kib_is_read(provider: Introspecting, endpoint: IntrospectionEndpoint) -> None:
+    provider.body = b'{"active": true}'.ljust(MAX_ANSWER)
+
+    assert endpoint.ask(TOKEN) == {"active": True}
+
+
+def test_an_answer_over_64_kib_is_called_so(provider: Introspecting, endpoint: IntrospectionEndpoint) -> None:
+    upset(provider, USELESS["over 64 KiB"])
+
+    assert fails(endpoint).hint == "a body over 64 KiB"
+
+
 def test_what_cannot_be_reached_rests_too(http: Http, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     with introspecting() as gone:
         endpoint = IntrospectionEndpoint(http, StoredEndpoint(gone.url), BASIC, clock=clock)
 
     assert fails(endpoint).hint == fails(endpoint, "another").hint == "the connection is refused"
     assert logged(caplog) == [logging.WARNING]
+
+
+def test_what_ends_too_early_is_no_answer(http: Http, clock: Clock) -> None:
+    def handle(peer: Peer) -> None:
+        peer.read()
+        peer.write(answer(b"{}", length=3))
+
+    with serving(handle) as server:
+        endpoint = IntrospectionEndpoint(http, StoredEndpoint(server.origin), BASIC, clock=clock)
+
+        assert fails(endpoint).hint == fails(endpoint, "another").hint == "an answer that ends too early"
+        assert len(server.requests) == 1
 
 
 @dataclass
@@ -316,21 +352,117 @@ def test_a_credential_that_is_refused_is_told_from_other_trouble(
     assert isinstance(fails(endpoint, "another"), CredentialRefused)
 
 
-def test_a_refused_credential_is_logged_once_until_it_is_accepted_again(
+REFUSALS = [(401, b""), (403, b"<html>"), (400, b'{"error": "invalid_client"}')]
+
+
+@pytest.mark.parametrize(("status", "body"), REFUSALS)
+def test_a_credential_that_was_taken_a_moment_ago_is_refused_for_one_token_alone(
+    provider: Introspecting, endpoint: IntrospectionEndpoint, clock: Clock, status: int, body: bytes
+) -> None:
+    endpoint.ask("good")
+    clock.pass_(TRUSTED_FOR - 1)
+    provider.status, provider.body = status, body
+    assert isinstance(fails(endpoint), CredentialRefused)
+    provider.answer_plainly()
+
+    assert endpoint.ask("good") == {"active": False}
+    assert isinstance(fails(endpoint), CredentialRefused)
+    assert provider.calls == 3
+
+    clock.pass_(REST)
+    assert endpoint.ask(TOKEN) == {"active": False}
+
+
+@pytest.mark.parametrize("seconds", [TRUSTED_FOR, -1])
+@pytest.mark.parametrize(("status", "body"), REFUSALS)
+def test_a_credential_that_was_taken_longer_ago_is_refused_for_all(
+    provider: Introspecting, endpoint: IntrospectionEndpoint, clock: Clock, status: int, body: bytes, seconds: float
+) -> None:
+    endpoint.ask("good")
+    clock.pass_(seconds)
+    provider.status, provider.body = status, body
+    fails(endpoint)
+    provider.answer_plainly()
+
+    assert isinstance(fails(endpoint, "good"), CredentialRefused)
+    assert provider.calls == 2
+
+
+def test_only_a_good_answer_shows_that_the_credential_was_taken(
+    provider: Introspecting, endpoint: IntrospectionEndpoint
+) -> None:
+    provider.body = b"[]"
+    fails(endpoint, "odd")
+    upset(provider, DOWN["unauthorized"])
+    fails(endpoint)
+    provider.answer_plainly()
+
+    assert isinstance(fails(endpoint, "another"), CredentialRefused)
+
+
+def refused_for_a_minute(provider: Introspecting, endpoint: IntrospectionEndpoint, clock: Clock) -> None:
+    provider.status = 401
+    for _ in range(12):
+        fails(endpoint)
+        clock.pass_(REST)
+    provider.answer_plainly()
+
+
+def test_a_refused_credential_is_logged_once_until_it_has_been_accepted_for_a_while(
     provider: Introspecting, endpoint: IntrospectionEndpoint, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refused_for_a_minute() -> None:
-        provider.status = 401
-        for _ in range(12):
-            fails(endpoint)
-            clock.pass_(REST)
+    refused_for_a_minute(provider, endpoint, clock)
+    assert logged(caplog) == [logging.ERROR]
+    message = next(record.getMessage() for record in caplog.records if record.levelno == logging.ERROR)
+    assert message == (
+        "127.0.0.1: TokenIntrospector/o: the introspection endpoint refuses this credential with status 401; "
+        "correct it, unless other tokens pass"
+    )
 
-    refused_for_a_minute()
+    endpoint.ask(TOKEN)
+    clock.pass_(TRUSTED_FOR - REST)
+    refused_for_a_minute(provider, endpoint, clock)
+    assert logged(caplog) == [logging.ERROR] * 2
+
+
+def test_a_credential_that_nobody_has_accepted_since_is_no_news(
+    provider: Introspecting, endpoint: IntrospectionEndpoint, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        refused_for_a_minute(provider, endpoint, clock)
+        clock.pass_(TRUSTED_FOR)
+
     assert logged(caplog) == [logging.ERROR]
 
-    provider.answer_plainly()
-    endpoint.ask(TOKEN)
-    refused_for_a_minute()
+
+def test_one_odd_token_after_the_other_writes_one_error_a_minute_at_most(
+    provider: Introspecting, endpoint: IntrospectionEndpoint, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(100):
+        endpoint.ask("good")
+        provider.status = 403
+        fails(endpoint, f"odd-{number}")
+        provider.answer_plainly()
+        clock.pass_(1)
+    assert logged(caplog) == [logging.ERROR]
+
+    endpoint.ask("good")
+    clock.pass_(TRUSTED_FOR - 1)
+    provider.status = 403
+    fails(endpoint, "odd")
+    assert logged(caplog) == [logging.ERROR] * 2
+
+
+def test_a_clock_that_is_set_back_keeps_no_refused_credential_out_of_the_log(
+    provider: Introspecting, endpoint: IntrospectionEndpoint, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        provider.status = 401
+        fails(endpoint)
+        provider.answer_plainly()
+        clock.pass_(-3600)
+        endpoint.ask(TOKEN)
+
     assert logged(caplog) == [logging.ERROR] * 2
 
 
@@ -349,12 +481,14 @@ def test_a_refused_credential_is_logged_once_however_many_find_out(
     assert logged(caplog) == [logging.ERROR]
 
 
+@pytest.mark.parametrize("name", USELESS)
 def test_invented_tokens_do_not_fill_the_log(
-    provider: Introspecting, endpoint: IntrospectionEndpoint, clock: Clock, caplog: pytest.LogCaptureFixture
+    provider: Introspecting, endpoint: IntrospectionEndpoint, clock: Clock, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    provider.status = 400
-    for number in range(50):
+    upset(provider, USELESS[name])
+    for number in range(20):
         fails(endpoint, f"invented-{number}")
+    assert provider.calls == 20
     assert logged(caplog) == [logging.WARNING]
 
     clock.pass_(REST)
@@ -428,6 +562,25 @@ def test_only_so_many_calls_are_made_at_a_time(provider: Introspecting, endpoint
     assert ("Retry-After", "5") in one_more.get_headers()
     assert one_more.hint == "introspection: 8 calls are under way, and no more are made"
     assert provider.calls == IN_FLIGHT
+
+
+def test_that_too_many_ask_is_logged_now_and_then(
+    provider: Introspecting, endpoint: IntrospectionEndpoint, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider.hold()
+    with ThreadPoolExecutor(IN_FLIGHT) as pool:
+        for number in range(IN_FLIGHT):
+            pool.submit(endpoint.ask, f"token-{number}")
+            provider.asked.acquire(timeout=10)
+        for number in range(20):
+            fails(endpoint, f"one-more-{number}")
+        assert logged(caplog) == [logging.WARNING]
+        assert "127.0.0.1: introspection: 8 calls are under way, and no more are made" in caplog.messages
+        clock.pass_(REST)
+        fails(endpoint)
+        provider.release()
+
+    assert logged(caplog) == [logging.WARNING] * 2
 
 
 def test_who_was_turned_away_since_many_asked_may_ask_as_soon_as_one_is_done(

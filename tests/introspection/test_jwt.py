@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -57,6 +58,22 @@ def test_the_issuer_of_an_introspector_is_that_of_its_tokens() -> None:
 def test_a_token_is_to_be_verified_anew_when_its_keys_are_due() -> None:
     assert introspect(sign(), cache_ttl=60).usable_until == NOW + 60
     assert introspect(sign(), cache_ttl=3600).usable_until == NOW + 330
+
+
+class Serving:
+    """Published keys that serve for a while."""
+
+    def __init__(self, serves_until: float) -> None:
+        self.serves_until = serves_until
+        self.find = PUBLISHED.find
+
+
+@pytest.mark.parametrize(
+    ("serves_until", "usable_until"),
+    [(NOW + 10, NOW + 10), (NOW + 60, NOW + 60), (NOW + 61, NOW + 60), (math.inf, NOW + 60)],
+)
+def test_a_token_is_verified_anew_once_its_keys_no_longer_serve(serves_until: float, usable_until: float) -> None:
+    assert introspect(sign(), keys=Serving(serves_until), cache_ttl=60).usable_until == usable_until
 
 
 def test_the_claims_are_read_only() -> None:
@@ -128,7 +145,7 @@ def test_a_token_that_the_rules_allow_is_verified(rules: dict[str, Any], changes
         ({}, {"nbf": NOW + 31}, "nbf lies ahead"),
         ({}, {"iat": NOW + 31}, "iat lies ahead"),
         ({}, {"aud": "account"}, "aud names another audience"),
-        ({}, {"aud": None}, "aud names another audience"),
+        ({}, {"aud": None}, "aud is missing"),
         ({"audiences": frozenset()}, {"aud": {}}, "aud is neither"),
         ({"audiences": frozenset(), "stated_audiences": frozenset(["app"])}, {}, "aud names another audience"),
         ({"audiences": frozenset(), "stated_audiences": frozenset(["app"])}, {"aud": []}, "aud is neither"),

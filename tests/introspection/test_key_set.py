@@ -69,11 +69,14 @@ def test_without_alg_the_curve_decides(algorithm: str) -> None:
         (("RS256",), "RS256"),
         (("PS256",), "PS256"),
         (("ES256", "RS512"), "RS512"),
-        (("PS256", "RS512", "RS384"), "RS384"),
-        (("PS256", "RS256"), "RS256"),
+        (("PS256", "RS512", "RS384"), "PS256"),
+        (("RS512", "RS256"), "RS512"),
+        (("ES256", "EdDSA", "PS384", "RS256"), "PS384"),
     ],
 )
-def test_without_alg_an_rsa_key_serves_one_of_those_given(rsa_algorithms: tuple[str, ...], served: str) -> None:
+def test_without_alg_an_rsa_key_serves_the_first_of_rsa_that_is_given(
+    rsa_algorithms: tuple[str, ...], served: str
+) -> None:
     keys = key_set(jwk("RS256", "k", alg=None), rsa_algorithms=rsa_algorithms)
 
     assert [name for name in ASYMMETRIC if keys.find("k", name)] == [served]

@@ -9,6 +9,7 @@ import pytest
 
 from flask_foreign_token.errors import REST, InvalidToken, ProviderUnavailable, Refusal
 from flask_foreign_token.http import Http
+from flask_foreign_token.introspection import opaque as module
 from flask_foreign_token.introspection.frozen import FrozenObject
 from flask_foreign_token.introspection.introspection_endpoint import IN_FLIGHT, CredentialRefused
 from flask_foreign_token.introspection.opaque import INACTIVE_TTL, OpaqueIntrospector
@@ -17,7 +18,7 @@ from flask_foreign_token.introspection.token import Credential, Token, Versioned
 
 from .concurrency import Clock, at_once
 from .introspecting import Introspecting, active, introspecting, introspector
-from .signing import AUDIENCE, ISSUER, NOW, claims, header, sign
+from .signing import AUDIENCE, ISSUER, NOW, claims, encoded, header, sign
 
 GOOD = "good-token"
 
@@ -41,6 +42,8 @@ def introspect(opaque: OpaqueIntrospector, token: str = GOOD) -> Token:
 def outcome(opaque: OpaqueIntrospector, token: str) -> object:
     try:
         return introspect(opaque, token).subject
+    except ProviderUnavailable:
+        return ProviderUnavailable
     except Refusal as refusal:
         return type(refusal)
 
@@ -91,12 +94,13 @@ def test_other_members_do_not_make_a_token_active(provider: Introspecting, opaqu
         introspect(opaque)
 
 
+@pytest.mark.parametrize("subject_claim", ["sub", "oid"])
 def test_a_token_of_a_client_that_acts_for_nobody_has_no_subject(
-    provider: Introspecting, opaque: OpaqueIntrospector
+    provider: Introspecting, http: Http, clock: Clock, subject_claim: str
 ) -> None:
     provider.answers[GOOD] = active(sub=None)
 
-    assert introspect(opaque).subject is None
+    assert introspect(introspector(provider, http, clock, subject_claim=subject_claim)).subject is None
 
 
 # What is remembered
@@ -279,6 +283,26 @@ def test_who_waits_for_a_call_under_way_is_not_a_call(provider: Introspecting, o
     assert provider.calls == IN_FLIGHT
 
 
+def test_who_waits_for_a_slow_call_is_refused_after_a_while(
+    provider: Introspecting, opaque: OpaqueIntrospector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    provider.hold()
+    with ThreadPoolExecutor(1) as pool:
+        caller = pool.submit(outcome, opaque, GOOD)
+        provider.asked.acquire(timeout=10)
+        assert at_once(20, lambda _: outcome(opaque, GOOD)) == [ProviderUnavailable] * 20
+        with pytest.raises(ProviderUnavailable) as refusal:
+            introspect(opaque)
+        assert not caller.done()
+        provider.release()
+
+    assert "a call about this token is under way" in str(refusal.value.hint)
+    assert caller.result() == "anna"
+    assert outcome(opaque, GOOD) == "anna"
+    assert provider.calls == 1
+
+
 # The form of a token
 
 
@@ -359,6 +383,27 @@ def test_a_jwt_that_says_itself_that_it_is_no_good_is_not_asked_about(
     with pytest.raises(InvalidToken, match=reason):
         introspect_jwt(opaque, sign(header(**head), claims(**changes)))
     assert provider.calls == 0
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", " none", "none ", "none\n", "", " "])
+def test_a_jwt_that_is_not_signed_is_not_asked_about(
+    provider: Introspecting, opaque: OpaqueIntrospector, algorithm: str
+) -> None:
+    token = f"{encoded(header(algorithm))}.{encoded(claims())}."
+    provider.answers[token] = active()
+
+    with pytest.raises(InvalidToken, match="the algorithm is not permitted"):
+        introspect_jwt(opaque, token)
+    assert provider.calls == 0
+
+
+def test_a_signature_of_any_algorithm_is_for_the_provider_to_judge(
+    provider: Introspecting, opaque: OpaqueIntrospector
+) -> None:
+    token = sign(header("ES256K"))
+    provider.answers[token] = active()
+
+    assert introspect_jwt(opaque, token).subject == "anna"
 
 
 def test_a_jwt_may_have_no_times(provider: Introspecting, opaque: OpaqueIntrospector) -> None:

@@ -450,3 +450,36 @@ def test_who_needs_a_later_document_does_not_wait_for_ever(
         source.open.set()
     assert impatient.value.hint == "the document: a fetch is under way and takes long"
     assert fetching.result() == 1
+
+
+@pytest.mark.parametrize("back", [1, AHEAD, 86_400])
+def test_a_clock_that_is_set_back_ends_the_life_rather_than_prolonging_it(
+    source: Source, document: RemoteDocument[int], clock: Clock, back: float
+) -> None:
+    document.current()
+    clock.pass_(-back)
+
+    assert document.current() == document.current() == 2
+    assert document.state.expires_at == NOW - back + TTL
+    assert source.fetches == 2
+
+
+def test_a_document_from_before_the_clock_was_set_back_serves_while_there_is_no_other(
+    source: Source, document: RemoteDocument[int], clock: Clock
+) -> None:
+    document.current()
+    source.go_down()
+    clock.pass_(-86_400)
+    assert document.current() == document.current() == 1
+    assert source.fetches == 2
+
+    source.error = None
+    clock.pass_(REST)
+    assert document.current() == 3
+
+
+def test_when_a_document_serves_no_more_is_told(document: RemoteDocument[int], clock: Clock) -> None:
+    assert document.serves_until < clock()
+
+    document.current()
+    assert document.serves_until == NOW + TTL + GRACE

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 
@@ -220,9 +221,37 @@ def test_keys_that_nobody_needed_for_long_are_waited_for(provider: Provider, key
     assert provider.requests == 2
 
 
-def test_rsa_keys_without_alg_serve_what_the_source_says(provider: Provider, http: Http, clock: Clock) -> None:
+@pytest.mark.parametrize("rsa_algorithms", [["PS256"], ["PS256", "RS256"], ["ES256", "PS256", "RS256", "PS512"]])
+def test_rsa_keys_without_alg_serve_the_first_that_the_source_says(
+    provider: Provider, http: Http, clock: Clock, rsa_algorithms: list[str]
+) -> None:
     provider.serve(jwk("RS256", "first", alg=None))
-    keys = RemoteKeys(http, StoredEndpoint(provider.url), ttl=TTL, grace=GRACE, rsa_algorithms=["PS256"], clock=clock)
+    endpoint = StoredEndpoint(provider.url)
+    keys = RemoteKeys(http, endpoint, ttl=TTL, grace=GRACE, rsa_algorithms=rsa_algorithms, clock=clock)
 
     assert keys.find("first", "PS256")
     assert not keys.find("first", "RS256")
+
+
+def test_keys_serve_to_the_end_of_the_grace(provider: Provider, keys: RemoteKeys, clock: Clock) -> None:
+    assert keys.serves_until == -math.inf
+
+    keys.find("first", "RS256")
+    provider.go_down()
+    clock.pass_(TTL + 1)
+    assert keys.find("first", "RS256")
+    assert keys.serves_until == NOW + TTL + GRACE
+
+
+def test_keys_that_were_fetched_while_the_clock_was_ahead_are_renewed_once_it_is_set_back(
+    provider: Provider, keys: RemoteKeys, clock: Clock
+) -> None:
+    clock.pass_(86_400)
+    (stolen,) = keys.find("first", "RS256")
+    provider.serve(jwk("RS256", "second", "other"))
+
+    clock.pass_(-86_400)
+    keys.find(None, "RS256")
+
+    assert stolen.withdrawn
+    assert provider.requests == 2

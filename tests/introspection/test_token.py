@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from flask_foreign_token.introspection.claims import END_OF_TIME
 from flask_foreign_token.introspection.token import Credential, Token, Versioned
 
 from .signing import ISSUER, NOW
@@ -77,6 +78,13 @@ def test_what_is_no_text_does_not_pass_for_one(name: str, value: object, text: s
         ({"auth_time": 7.5}, 7.5),
         ({"auth_time": "7"}, None),
         ({"auth_time": True}, None),
+        ({"auth_time": 0}, 0.0),
+        ({"auth_time": -1}, None),
+        ({"auth_time": END_OF_TIME - 1}, END_OF_TIME - 1),
+        ({"auth_time": END_OF_TIME}, None),
+        ({"auth_time": 10**400}, None),
+        ({"auth_time": -(10**400)}, None),
+        ({"auth_time": None}, None),
     ],
 )
 def test_the_time_of_the_login_is_a_number_or_none(claims: dict[str, object], auth_time: float | None) -> None:

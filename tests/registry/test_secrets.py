@@ -143,6 +143,26 @@ def test_a_mask_does_not_stand_for_the_secret_of_another_client() -> None:
     assert (path, "since client.id changed" in reason) == ("client.secret", True)
 
 
+@pytest.mark.parametrize(("before", "after"), [(None, "client_secret_post"), ("client_secret_post", None)])
+def test_a_mask_stands_for_no_secret_that_would_be_sent_in_another_way(before: str | None, after: str | None) -> None:
+    def client(method: str | None) -> dict[str, object]:
+        body = {"id": "app", "secret": "hush", "auth-method": method}
+        return provider(client={name: value for name, value in body.items() if value is not None})
+
+    def asked(method: str | None) -> dict[str, object]:
+        chosen = {} if method is None else {"auth_method": method}
+        return with_endpoint(client_id="c", client_secret="hush", **chosen)
+
+    for write, path, method in (
+        (client, "client.secret", "client.auth-method"),
+        (asked, "introspection_endpoint.client_secret", "introspection_endpoint.auth_method"),
+    ):
+        [(refused_at, reason)] = refused(masked(write(after)), write(before))
+
+        assert (refused_at, f"since {method} changed" in reason) == (path, True)
+        assert restored(masked(write(before)), write(before)) == write(before)
+
+
 @pytest.mark.parametrize("secret", [{"authorization": "hush"}, {"client_id": "c", "client_secret": "hush"}])
 def test_a_mask_stands_for_no_secret_of_another_introspection_endpoint(secret: dict[str, object]) -> None:
     body = masked(with_endpoint("https://evil.example/introspect", **secret))

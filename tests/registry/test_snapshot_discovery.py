@@ -18,6 +18,7 @@ from ..publishing import OPENID, Publisher, metadata, publishing
 from .bodies import ISSUER, SECRET, asked_provider, introspector, opaque, policy, provider
 from .snapshots import builder, built, faults, linked
 
+HTTP = "plain http is for the hosts in FOREIGN_TOKEN_ALLOW_HTTP_HOSTS"
 ENDPOINTS = ("userinfo_endpoint", "jwks_uri", "introspection_endpoint")
 
 
@@ -50,6 +51,11 @@ def discovering(id_: str = "k", issuer: str = ISSUER, **attributes: object) -> d
 def bare(id_: str = "i", link: str | None = None, iss: str = ISSUER, **attributes: object) -> dict[str, object]:
     """An introspector without keys."""
     return introspector(id_, link, jwt={"iss": iss, "aud": "api"}, **attributes)
+
+
+def plain(id_: str = "i", link: str | None = None) -> dict[str, object]:
+    """An introspector without keys, of an issuer that must not be called."""
+    return bare(id_, link, "http://idp.example")
 
 
 @pytest.mark.parametrize(
@@ -105,10 +111,10 @@ def test_all_that_is_discovered_of_a_provider_is_read_in_one_document() -> None:
             "none can be discovered at jwt.iss, which must be https://",
         ),
         (
-            [bare(iss="http://idp.example")],
+            [plain()],
             "TokenIntrospector/i",
             "jwks_uri",
-            "plain http is for the hosts in FOREIGN_TOKEN_ALLOW_HTTP_HOSTS",
+            HTTP,
         ),
         (
             [provider(issuer="https://other.example"), bare(link="k")],
@@ -128,6 +134,22 @@ def test_all_that_is_discovered_of_a_provider_is_read_in_one_document() -> None:
             "userinfo_endpoint",
             "is required, since it cannot be discovered at issuer, which must be https://",
         ),
+        *(
+            ([discovering(issuer="http://idp.example", active=active)], "IdentityProvider/k", "userinfo_endpoint", HTTP)
+            for active in (True, False)
+        ),
+        (
+            [discovering(issuer="http://idp.example", userinfo_endpoint="https://k.example/me"), plain(link="k")],
+            "TokenIntrospector/i",
+            "jwks_uri",
+            HTTP,
+        ),
+        (
+            [provider(issuer="http://idp.example", client={"id": "app", "secret": "hush"}), opaque(link="k")],
+            "TokenIntrospector/o",
+            "introspection_endpoint",
+            HTTP,
+        ),
     ],
 )
 def test_what_can_neither_be_found_nor_discovered_is_refused(
@@ -145,6 +167,7 @@ def test_what_can_neither_be_found_nor_discovered_is_refused(
         [provider(issuer="https://other.example"), bare(link="k", jwks_uri="https://other.example/keys")],
         [provider(issuer="https://other.example"), introspector(link="k", jwt={"iss": ISSUER, "secret": SECRET})],
         [provider(issuer="no address at all"), introspector(link="k")],
+        [discovering(issuer="http://idp.example", userinfo_endpoint="https://k.example/me"), introspector(link="k")],
     ],
 )
 def test_an_issuer_where_nothing_is_discovered_may_be_any_text(bodies: list[dict[str, object]]) -> None:

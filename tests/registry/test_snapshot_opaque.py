@@ -13,7 +13,7 @@ from flask_foreign_token.introspection.token import Credential
 from flask_foreign_token.registry.inquiry import Inquiry
 from flask_foreign_token.registry.linking import Linked
 
-from .bodies import ASKED, ISSUER, SECRET, asked_provider, introspector, opaque, provider
+from .bodies import ASKED, ISSUER, SECRET, asked_provider, introspector, opaque, policy, provider
 from .snapshots import builder, built, faults, linked, token
 
 URL = "https://idp.example/introspect"
@@ -303,6 +303,44 @@ def test_what_another_introspector_of_the_provider_names_is_a_part_of_the_versio
     assert not after.vouches(linked(before, "o").introspector.introspector)
 
 
+NAMED_ELSEWHERE = [
+    introspector("j", iss="https://j.example"),
+    introspector("off", iss="https://off.example", active=False),
+    provider("p", issuer="https://p.example"),
+    provider("q", issuer="https://q.example", active=False),
+]
+
+
+@pytest.mark.parametrize("bodies", [[opaque()], [asked_provider(), opaque(link="k")]], ids=["unlinked", "linked"])
+def test_where_nobody_names_an_issuer_it_is_none_that_others_name(bodies: list[dict[str, object]]) -> None:
+    link = linked(built(*bodies, *NAMED_ELSEWHERE), "o")
+
+    assert rules(link).foreign_issuers == {
+        "https://j.example",
+        "https://off.example",
+        "https://p.example",
+        "https://q.example",
+    }
+    assert rules(linked(built(*bodies), "o")).foreign_issuers == frozenset()
+
+
+def test_where_an_issuer_is_named_no_other_need_be_excluded() -> None:
+    link = linked(built(opaque(jwt={"iss": "https://o.example"}), *NAMED_ELSEWHERE), "o")
+
+    assert rules(link).foreign_issuers == frozenset()
+
+
+def test_what_others_name_is_a_part_of_the_version_where_nobody_names_an_issuer() -> None:
+    before = built(opaque(), introspector(iss="https://one.example"))
+
+    after = built(opaque(), introspector(iss="https://two.example"), previous=before)
+    same = built(opaque(), introspector(iss="https://one.example", cache_ttl=5), previous=before)
+
+    assert rules(linked(after, "o")).foreign_issuers == {"https://two.example"}
+    assert not after.vouches(linked(before, "o").introspector.introspector)
+    assert same.vouches(linked(before, "o").introspector.introspector)
+
+
 def test_a_provider_may_have_several_introspectors_of_which_one_names_the_issuer() -> None:
     bodies = [
         opaque("one", "k", token_prefix="1"),
@@ -396,6 +434,32 @@ def test_a_token_that_begins_with_no_prefix_goes_nowhere() -> None:
         snapshot.introspection.introspect(Credential("bearer", "c_0815"))
 
 
+@pytest.mark.parametrize(
+    "off",
+    [
+        [opaque("off", token_prefix="off_", active=False)],
+        [asked_provider(active=False), opaque("off", "k", token_prefix="off_")],
+    ],
+    ids=["itself", "its provider"],
+)
+def test_a_token_of_an_introspector_that_is_not_in_force_goes_nowhere(off: list[dict[str, object]]) -> None:
+    snapshot = built(opaque("on"), *off)
+
+    with pytest.raises(UnknownForm):
+        snapshot.introspection.introspect(Credential("bearer", "off_0815"))
+
+
+@pytest.mark.parametrize("off", [{}, {"token_prefix": "on_"}], ids=["no prefix", "the same prefix"])
+def test_an_introspector_that_is_not_in_force_keeps_no_token_from_the_one_that_is(off: dict[str, object]) -> None:
+    broken = {"url": URL, "authorization": ""}
+    snapshot = built(
+        opaque("on", token_prefix="on_", introspection_endpoint=broken), opaque("off", active=False, **off)
+    )
+
+    with pytest.raises(RegistryUnavailable):
+        snapshot.introspection.introspect(Credential("bearer", "on_0815"))
+
+
 def test_a_jwt_goes_to_no_introspector_that_does_not_name_its_issuer() -> None:
     snapshot = built(opaque())
 
@@ -422,10 +486,19 @@ def test_what_is_known_of_an_endpoint_outlives_edits_that_do_not_concern_it() ->
     assert endpoint(other) is not endpoint(before)
 
 
-def test_answers_outlive_edits_of_other_resources() -> None:
-    before = built(opaque())
+@pytest.mark.parametrize(
+    ("asking", "other"),
+    [
+        (opaque(), policy()),
+        (opaque(), provider()),
+        (opaque(jwt={"iss": "own"}), introspector()),
+        (opaque(jwt={"iss": "own"}), provider(issuer=ISSUER)),
+    ],
+)
+def test_answers_outlive_edits_of_other_resources(asking: dict[str, object], other: dict[str, object]) -> None:
+    before = built(asking)
 
-    after = built(opaque(), introspector(), previous=before)
+    after = built(asking, other, previous=before)
 
     assert linked(after, "o").introspector is linked(before, "o").introspector
 

@@ -187,6 +187,8 @@ NONSENSE = [
     pytest.param(b"<html>", "text/html", id="html"),
     pytest.param(b'{"sub": "74ae9aaf", "sub": "other"}', "application/json", id="a member twice"),
     pytest.param(b'{"sub": "74ae9aaf", "pad": "%s"}' % (b"x" * 10_000_000), "application/json", id="10 MB"),
+    pytest.param(b'{"sub": "74ae9aaf", "name": "\\ud800"}', "application/json", id="a lone surrogate"),
+    pytest.param(b'{"sub": "74ae9aaf", "n": 1e400}', "application/json", id="beyond a double"),
 ]
 
 
@@ -219,7 +221,7 @@ def test_after_an_outage_the_endpoint_is_left_alone_for_a_while(
     assert endpoint.userinfo(a_token(), a_credential())["sub"] == "74ae9aaf"
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404])
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404])
 def test_what_may_be_due_to_one_token_keeps_nobody_else_out(
     endpoint: UserinfoEndpoint, provider: Provider, status: int
 ) -> None:
@@ -229,6 +231,34 @@ def test_what_may_be_due_to_one_token_keeps_nobody_else_out(
     provider.status = 200
 
     assert endpoint.userinfo(a_token(), a_credential("good"))["sub"] == "74ae9aaf"
+
+
+@pytest.mark.parametrize(("body", "content_type"), NONSENSE)
+def test_nor_does_nonsense_that_is_said_of_one_token(
+    endpoint: UserinfoEndpoint, provider: Provider, body: bytes, content_type: str
+) -> None:
+    good = provider.body, provider.content_type
+    provider.body, provider.content_type = body, content_type
+    for _ in range(2):
+        with pytest.raises(ProviderUnavailable):
+            endpoint.userinfo(a_token(), a_credential("bad"))
+    assert len(provider.requests) == 1
+    provider.body, provider.content_type = good
+
+    assert endpoint.userinfo(a_token(), a_credential("good"))["sub"] == "74ae9aaf"
+
+
+def test_too_many_requests_keep_everybody_out(endpoint: UserinfoEndpoint, provider: Provider) -> None:
+    provider.status = 429
+
+    hints = []
+    for text in ("one", "two"):
+        with pytest.raises(ProviderUnavailable) as unavailable:
+            endpoint.userinfo(a_token(), a_credential(text))
+        hints.append(unavailable.value.hint)
+
+    assert hints == ["userinfo: no object, status 429"] * 2
+    assert len(provider.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -263,8 +293,10 @@ def test_a_clock_that_is_set_back_prolongs_no_rest(
     assert endpoint.userinfo(a_token(), a_credential())["sub"] == "74ae9aaf"
 
 
-def test_while_the_endpoint_is_left_alone_who_asks_is_told_why(endpoint: UserinfoEndpoint, provider: Provider) -> None:
-    provider.status = 503
+def test_while_the_endpoint_is_left_alone_who_asks_is_told_why(http: Http, clock: Clock) -> None:
+    provider = Provider()
+    provider.close()
+    endpoint = UserinfoEndpoint(http, StoredEndpoint(provider.url), clock=clock)
 
     hints = []
     for text in ("one", "two"):
@@ -272,8 +304,7 @@ def test_while_the_endpoint_is_left_alone_who_asks_is_told_why(endpoint: Userinf
             endpoint.userinfo(a_token(), a_credential(text))
         hints.append(unavailable.value.hint)
 
-    assert hints == ["status 503"] * 2
-    assert len(provider.requests) == 1
+    assert hints == ["the connection is refused"] * 2
 
 
 @pytest.mark.parametrize(("status", "body"), [(400, b""), (404, b""), (429, b""), (200, b"[]")])
@@ -287,6 +318,28 @@ def test_an_answer_of_no_use_is_logged_once_and_by_its_host_alone(
             endpoint.userinfo(a_token(), a_credential())
 
     assert caplog.messages == [f"127.0.0.1: userinfo: no object, status {status}"]
+
+
+@pytest.mark.parametrize(("status", "body"), [(400, b""), (404, b""), (503, b""), (200, b"[]"), (200, b"<html>")])
+def test_many_tokens_do_not_fill_the_log(
+    endpoint: UserinfoEndpoint,
+    provider: Provider,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+    body: bytes,
+) -> None:
+    provider.status, provider.body = status, body
+
+    for number in range(20):
+        with pytest.raises(ProviderUnavailable):
+            endpoint.userinfo(a_token(), a_credential(f"token-{number}"))
+    assert len(caplog.messages) == 1
+
+    clock.now += REST
+    with pytest.raises(ProviderUnavailable):
+        endpoint.userinfo(a_token(), a_credential())
+    assert len(caplog.messages) == 2
 
 
 @pytest.mark.parametrize("status", [200, 401, 403])
