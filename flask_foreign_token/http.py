@@ -80,7 +80,7 @@ class Answer:
 
 
 class UselessAnswer(ProviderUnavailable):
-    """An answer came, and is of no use: a redirect, encoded, not JSON as it must be, or too large.
+    """An answer came, and is of no use: encoded, not JSON as it must be, or too large.
 
     What is asked may be the reason, so that it says less about the provider than no answer does.
     """
@@ -118,9 +118,9 @@ class Http:
 
         :param logs_useless: whether the log is told of a :class:`UselessAnswer`. Who asks for strangers, as often as
             they like, says no and tells it now and then.
-        :raises UselessAnswer: the answer is 3xx, or a 2xx that is encoded, not JSON or over 1 MiB.
+        :raises UselessAnswer: the answer is a 2xx that is encoded, not JSON or over 1 MiB.
         :raises ProviderUnavailable: there is no answer: refused by :meth:`check_url`, not reached, certificate not
-            trusted, too late, or not in HTTP; or it is 5xx.
+            trusted, too late, or not in HTTP; or it is 3xx or 5xx.
         """
         return self._exchange("GET", url, headers, None, partial(_answer, max_body=MAX_BODY), logs_useless)
 
@@ -231,7 +231,7 @@ class _Unusable(HTTPError):
 
 
 class _OutOfOrder(HTTPError):
-    """An answer that says so of the server (:rfc:`9110#section-15.6`); the text is the reason."""
+    """Nobody can answer there, or somebody else does (:rfc:`9110#section-15`); the text is the reason."""
 
 
 class _Useless(HTTPError):
@@ -264,10 +264,8 @@ def _answer(response: BaseHTTPResponse, *, max_body: int) -> Answer:
     headers = {name.lower(): value for name, value in response.headers.items()}
     if 400 <= response.status < 500:
         return Answer(response.status, headers, None)
-    if response.status >= 500:
-        raise _OutOfOrder(f"status {response.status}")
     if not 200 <= response.status < 300:
-        raise _Useless(f"status {response.status}")
+        raise _OutOfOrder(f"status {response.status}")
     return Answer(response.status, headers, _json(response, headers, max_body))
 
 

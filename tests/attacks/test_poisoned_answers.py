@@ -29,7 +29,6 @@ POISON: Mapping[str, Odd] = {
     "over 64 KiB": Odd(body=b'{"active": true, "b": [' + b"{}," * (MAX_ANSWER // 3) + b"{}]}"),
     "over 1 MiB": Odd(body=b'{"active": true, "a": "' + b"x" * 1_100_000 + b'"}'),
     "HTML": Odd(body=b"<html>", content_type="text/html"),
-    "a redirect": Odd(302),
     "a request that is malformed": Odd(400),
     "an address that is not there": Odd(404),
     "403 of a firewall": Odd(403, b"<html>blocked", "text/html"),
@@ -75,7 +74,7 @@ def test_nor_do_many_nor_do_they_fill_the_log(
     assert len([record for record in caplog.records if record.name.startswith("flask_foreign_token")]) == 1
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503])
+@pytest.mark.parametrize("status", [302, 429, 500, 502, 503])
 def test_a_provider_that_asks_for_rest_gets_it(app: Flask, asked: Introspecting, now: Clock, status: int) -> None:
     asked.odd["poison"] = Odd(status)
     asked.answers["good"] = good_answer()
@@ -137,12 +136,11 @@ def telling(poison: Odd) -> Iterator[str]:
         Odd(body=b'["poison"]'),
         Odd(body=b'{"sub": "poison", "name": "' + b"x" * 1_100_000 + b'"}'),
         Odd(body=b"<html>", content_type="text/html"),
-        Odd(302),
         Odd(401),
         Odd(403),
         Odd(404),
     ],
-    ids=["a surrogate", "a list", "over 1 MiB", "HTML", "302", "401", "403", "404"],
+    ids=["a surrogate", "a list", "over 1 MiB", "HTML", "401", "403", "404"],
 )
 def test_nor_does_the_userinfo_of_one_user(timed_app: MakeApp, asked: Introspecting, odd: Odd) -> None:
     asked.answers = {sub: good_answer(sub=sub) for sub in ("poison", "bert")}

@@ -168,13 +168,13 @@ DOWN = {
     "too many requests": Trouble(429),
     "unauthorized": Trouble(401),
     "forbidden": Trouble(403),
+    "moved": Trouble(302, headers=(("Location", "/elsewhere"),)),
+    "moved for good": Trouble(307, headers=(("Location", "/elsewhere"),)),
     "broken": Trouble(500),
     "unavailable": Trouble(503),
 }
 """What keeps everybody out."""
 USELESS = {
-    "moved": Trouble(302, headers=(("Location", "/elsewhere"),)),
-    "moved for good": Trouble(307, headers=(("Location", "/elsewhere"),)),
     "HTML": Trouble(body=b"<html></html>", content_type="text/html"),
     "JSON that calls itself HTML": Trouble(body=b'{"active": true}', content_type="text/html"),
     "HTML that calls itself JSON": Trouble(body=b"<html></html>"),
