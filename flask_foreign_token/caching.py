@@ -200,6 +200,10 @@ class Rest:
         now = self._clock()
         self._failures.put(key, _Failure(_copy(error), now), now + self._seconds)
 
+    def end(self, key: Hashable) -> None:
+        """Forget that `key` failed."""
+        self._failures.drop(key)
+
     def is_resting(self, key: Hashable) -> bool:
         """Whether `key` failed less than `seconds` ago."""
         return self._counting(key) is not None

@@ -163,6 +163,34 @@ def policy_command(program: str, id_: str, issuer: str) -> list[str]:
     return [f"{program} apply - <<'EOF'", *text.splitlines(), "EOF"]
 
 
+def introspector_id(provider_id: str) -> str:
+    """What the TokenIntrospector of a provider is called that is registered."""
+    return f"{provider_id}-jwt-introspector"
+
+
+def addition_command(program: str, registration: Registration, *, overwrites: bool, more: Sequence[str] = ()) -> str:
+    """The command that registers `registration`, for a shell.
+
+    A backchannel that is the issuer itself is left out.
+
+    :param program: how the command line is called.
+    :param overwrites: whether it may update what is stored.
+    :param more: further words.
+    """
+    words = ["provider", "add", registration.id, "--issuer", registration.issuer]
+    backchannel = registration.backchannel
+    if backchannel is not None and backchannel.rstrip("/") != registration.issuer.rstrip("/"):
+        words += ["--backchannel", backchannel]
+    for audience in registration.audiences:
+        words += ["--audience", audience]
+    for client_id in registration.client_ids:
+        words += ["--client-id", client_id]
+    if registration.system is not None:
+        words += ["--system", registration.system]
+    words += ["--replace"] if overwrites else []
+    return f"{program} {shlex.join([*words, *more])}"
+
+
 def activation_command(program: str, key: Key) -> str:
     """A shell command that sets `active` of a stored resource to true.
 
@@ -245,7 +273,7 @@ def _introspector(registration: Registration, jwks_uri: str) -> dict[str, object
         jwt["client_id"] = _one_or_several(registration.client_ids)
     return {
         "resourceType": "TokenIntrospector",
-        "id": f"{registration.id}-jwt-introspector",
+        "id": introspector_id(registration.id),
         "type": "jwt",
         "jwt": jwt,
         "jwks_uri": jwks_uri,

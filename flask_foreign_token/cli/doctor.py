@@ -98,7 +98,8 @@ class _Report:
         self._as_json = as_json
         self._entries: list[dict[str, object]] = []
         self._counts: Counter[Mark] = Counter()
-        self._given: set[tuple[tuple[str, ...], ...]] = set()
+        self._given: set[str] = set()
+        self._commands: set[tuple[str, ...]] = set()
 
     def section(self, provider_id: str | None, findings: Iterable[Finding], *, heading: str | None = None) -> None:
         """Findings about a provider; none: about what is under `heading`, or without one about all."""
@@ -126,18 +127,21 @@ class _Report:
         first, *rest = entry(f"  {finding.mark:<8} {finding.check:<{_WIDTH}}", finding.found, _INDENT)
         click.secho(first[:_INDENT], fg=_COLOURS[finding.mark], nl=False)
         print_lines([first[_INDENT:], *rest])
-        remedy = (finding.remedy, finding.command)
-        if not any(remedy):
-            return
-        if remedy in self._given:
-            print_lines([f"{_REMEDY}(the remedy is the one above)"])
-            return
-        self._given.add(remedy)
-        for line in finding.remedy:
+        self._print_remedy(finding)
+
+    def _print_remedy(self, finding: Finding) -> None:
+        """What mends it, but for what was said before; a command comes with all that leads to it."""
+        command = () if finding.command in self._commands else finding.command
+        lines = [line for line in finding.remedy if command or line not in self._given]
+        for line in lines:
             print_lines(wrapped(line, _REMEDY))
-        if finding.command:
+        if len(lines) < len(finding.remedy) or command != finding.command:
+            print_lines([f"{_REMEDY}({'and ' if lines else ''}the remedy is the one above)"])
+        if command:
             # Without an indent, which the end of a here-document must not have.
-            print_lines(["", *finding.command, ""])
+            print_lines(["", *command, ""])
+        self._given.update(finding.remedy)
+        self._commands.add(finding.command)
 
 
 def _examine_all(runtime: Runtime, snapshot: RegistrySnapshot, id_: str | None, login: Login, report: _Report) -> None:

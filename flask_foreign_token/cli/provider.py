@@ -17,6 +17,8 @@ from ..introspection.discovery import IssuerMismatch, NoMetadata, ServerMetadata
 from ..registration import (
     Registration,
     activation_command,
+    addition_command,
+    introspector_id,
     offers_nothing_verifiable,
     policy_command,
     product_of,
@@ -79,7 +81,8 @@ def add(
 
     What is stored under the same ids is updated with --replace only: issuer, endpoints and keys, and audience, clients
     and system where they are named. All else stays, such as client, toScim, title and cache_ttl. The client's secret
-    stays while issuer and endpoints do; where they change, it must be written again.
+    stays while issuer and endpoints do, also where an endpoint is added below the issuer; where they change, it must be
+    written again.
 
     \b
     Example:
@@ -190,18 +193,13 @@ def _no_audience(registration: Registration, metadata: ServerMetadata, overwrite
 
 
 def _command(registration: Registration, overwrites: bool, more: Sequence[str] = ()) -> str:
-    """The command that registers `registration`."""
-    words = ["provider", "add", registration.id, "--issuer", registration.issuer]
-    if registration.backchannel is not None:
-        words += ["--backchannel", registration.backchannel]
-    for audience in registration.audiences:
-        words += ["--audience", audience]
-    for client_id in registration.client_ids:
-        words += ["--client-id", client_id]
-    if registration.system is not None:
-        words += ["--system", registration.system]
-    words += ["--replace"] if overwrites else []
-    return f"{program()} {shlex.join([*words, *more])}"
+    """The command that registers `registration`, which updates what is stored if there is anything."""
+    keys: list[Key] = [
+        ("IdentityProvider", registration.id),
+        ("TokenIntrospector", introspector_id(registration.id)),
+    ]
+    is_stored = overwrites or any(catalog().get(key) is not None for key in keys)
+    return addition_command(program(), registration, overwrites=is_stored, more=more)
 
 
 _Stored = Mapping[Key, Shown | None]

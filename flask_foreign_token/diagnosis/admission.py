@@ -11,6 +11,14 @@ from ..policies.matcho_compile import compile_pattern
 
 _PARTS: Mapping[Kind, str] = {"jwt": "jwt", "opaque": "token"}
 # What policies call the claims of a token of that kind.
+_NAMES = "names the issuer"
+
+
+def misplaced(policies: Iterable[Mapping[str, object]], issuer: str, kind: Kind) -> list[str]:
+    """Active policies that name `issuer` where they mean the claims of the other kind of token."""
+    other: Kind = "jwt" if kind == "opaque" else "opaque"
+    named = [policy.get("id") for policy in policies if _admission(policy, issuer, other) == _NAMES]
+    return [f"AccessPolicy/{id_} names it under {_PARTS[other]}" for id_ in named]
 
 
 def admissions(policies: Iterable[Mapping[str, object]], issuer: str, kind: Kind = "jwt") -> list[str]:
@@ -33,7 +41,7 @@ def _admission(policy: Mapping[str, object], issuer: str, kind: Kind) -> str:
     for claims in _patterns(policy.get("matcho"), _PARTS[kind]):
         if "iss" in claims:
             if _takes(claims["iss"], issuer):
-                return "names the issuer"
+                return _NAMES
         elif kind == "opaque":
             return "is about opaque tokens"
     return ""

@@ -52,7 +52,7 @@ class ClockCheck:
 
     def found(self) -> Finding:
         """What there is to say when nothing more will be told."""
-        untold = "the provider's answers carry no time; a token of it would tell"
+        untold = "the provider's answers carry no time; a token that is taken here would tell"
         return self._found or Finding("clock", "skipped", untold)
 
 
@@ -68,8 +68,9 @@ def check_clock(theirs: float, before: float, after: float, leeway: float) -> Fi
     ahead, behind = theirs - after, before - (theirs + 1)
     apart = max(ahead, behind, 0.0)
     if apart <= TOLERATED and apart <= leeway:
+        agrees = round(apart) == 0
         return Finding(
-            "clock", "ok", f"{apart:.0f} s apart from the provider's" if apart else "agrees with the provider's"
+            "clock", "ok", "agrees with the provider's" if agrees else f"{apart:.0f} s apart from the provider's"
         )
     found = f"the provider's is {apart:.0f} s {'ahead' if ahead > 0 else 'behind'}; tokens allow for {leeway:g} s"
     return Finding("clock", "failed" if apart > leeway else "warning", found, remedies.CLOCK)

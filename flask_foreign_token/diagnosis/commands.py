@@ -32,13 +32,27 @@ def applying(program: str, body: Mapping[str, object]) -> tuple[str, ...]:
     return (f"{program} apply - <<'EOF'", *write_yaml(body).splitlines(), "EOF")
 
 
-def rewriting(program: str, key: Key) -> tuple[str, ...]:
-    """The lines by which a resource is edited, for what cannot stand in a command: a secret.
+def replacing(program: str, key: Key, attribute: str, address: str) -> tuple[str, ...]:
+    """A command that puts `address` in the place of what an attribute is now; nothing where it is very long.
+
+    :param program: how the command line is called.
+    :param address: one that may be called (:meth:`.Http.check_url`).
+    """
+    if len(address) > _LONGEST:
+        return ()
+    line = shlex.quote(write_yaml({attribute: address}).rstrip("\n"))
+    without = f"{_got(program, key)} | grep -v {shlex.quote(f'^{attribute}:')}"
+    return (f"{{ {without}; echo {line}; }} | {program} apply -",)
+
+
+def rewriting(program: str, key: Key, *more: Key) -> tuple[str, ...]:
+    """The lines by which resources are edited, for what cannot stand in a command: a secret.
 
     :param program: how the command line is called.
     """
+    got = "; echo ---; ".join(_got(program, each) for each in (key, *more))
     return (
-        f"(umask 077; {_got(program, key)} >edited.yaml)",
+        f"(umask 077; {{ {got}; }} >edited.yaml)" if more else f"(umask 077; {got} >edited.yaml)",
         "${EDITOR:-vi} edited.yaml",
         f"{program} apply edited.yaml && rm edited.yaml",
     )

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from ..errors import ProviderUnavailable, Rejected
 from ..introspection.addresses import origin_of
 from ..introspection.discovery import IssuerMismatch, NoMetadata, ServerMetadata
-from ..introspection.endpoints import DiscoveredEndpoint, Endpoint
+from ..introspection.endpoints import DiscoveredEndpoint, Endpoint, StoredEndpoint
 from ..printable import in_ascii
 from ..registry.linking import Linked
 from ..registry.resources import IdentityProvider, Key
 from . import remedies
-from .commands import rewriting, storing
+from .commands import replacing, rewriting, storing
+from .correction import Correction
 from .findings import Finding
-from .reach import BINDING, Descriptions, out_of_reach
+from .reach import BINDING, Descriptions, Found, published_by
 from .remedies import Remedy
+from .trust import Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +27,50 @@ class Location:
     """Where something of a provider is called, and where that would be stored.
 
     :param endpoint: stored, or to be discovered.
-    :param key: of the resource that can give the address, in the attribute that is called as the member of the metadata
-        is.
+    :param key: of the resource that gives the address, or can give it.
+    :param member: of the metadata that says it.
+    :param attribute: of the resource; none: it is called as the member is.
+    :param is_published: whether no resource gives the address of `endpoint`, though it was not discovered just now.
     """
 
     endpoint: Endpoint
     key: Key
+    member: str
+    attribute: str | None = None
+    is_published: bool = False
 
     @classmethod
     def for_link(cls, endpoint: Endpoint, link: Linked) -> Location:
         """Where `link` fetches keys, or asks about tokens."""
-        provider = link.settings.identity_provider
-        return cls(endpoint, ("TokenIntrospector", link.settings.id) if provider is None else _key_of(provider))
+        settings = link.settings
+        provider, own = settings.identity_provider, ("TokenIntrospector", settings.id)
+        if settings.type == "opaque" and settings.introspection_endpoint is not None:
+            return cls(endpoint, own, "introspection_endpoint", "introspection_endpoint.url")
+        member = "introspection_endpoint" if settings.type == "opaque" else "jwks_uri"
+        return cls(endpoint, own if provider is None or settings.jwks_uri else _key_of(provider), member)
 
     @classmethod
     def of_userinfo(cls, endpoint: Endpoint, provider: IdentityProvider) -> Location:
         """Where userinfo is asked for."""
-        return cls(endpoint, _key_of(provider.id))
+        return cls(endpoint, _key_of(provider.id), "userinfo_endpoint")
+
+    @classmethod
+    def of_token_endpoint(cls, url: str, provider: IdentityProvider, *, is_stored: bool) -> Location:
+        """Where tokens are asked for.
+
+        :param is_stored: else the provider publishes it.
+        """
+        return cls(StoredEndpoint(url), _key_of(provider.id), "token_endpoint", is_published=not is_stored)
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether a resource gives the address."""
+        return not (self.is_published or isinstance(self.endpoint, DiscoveredEndpoint))
+
+    @property
+    def place(self) -> str:
+        """The attribute that gives the address, and the resource that has it."""
+        return f"{self.attribute or self.member} of {'/'.join(self.key)}"
 
     @property
     def shown(self) -> str:
@@ -53,11 +84,17 @@ class Location:
 class Failures:
     """Says why something cannot be called.
 
+    :param found: what the provider publishes.
     :param program: how the command line is called, for remedies that are commands.
     """
 
-    def __init__(self, descriptions: Descriptions, program: str) -> None:
+    def __init__(
+        self, descriptions: Descriptions, trust: Trust, found: Found, correction: Correction, program: str
+    ) -> None:
         self._descriptions = descriptions
+        self._trust = trust
+        self._found = found
+        self._correction = correction
         self._program = program
 
     def of(
@@ -72,8 +109,54 @@ class Failures:
         if isinstance(endpoint, DiscoveredEndpoint) and endpoint.known is None:
             found = self._undiscovered(check, endpoint, location.key, failure)
         else:
-            found = out_of_reach(check, endpoint.known or "", failure, otherwise)
+            found = self._unreached(check, location, failure, otherwise)
         return replace(found, found=f"{name}: {found.found}") if name else found
+
+    def of_issuer(self) -> tuple[Remedy, tuple[str, ...]]:
+        """What mends an issuer that is not the one of the tokens, and the command for it."""
+        if self._found.mismatch is None:
+            return remedies.ISSUER_AND_ADDRESS, ()
+        return self._correction.of(self._found.mismatch, self._found.base or "")
+
+    def elsewhere(self, location: Location) -> tuple[Remedy, tuple[str, ...]]:
+        """What the provider publishes in place of an address that is stored, and how that is stored; nothing: the same,
+        or nothing at all.
+        """
+        published = published_by(self._found, location.member)
+        if not location.is_stored or published in (None, location.endpoint.known):
+            return (), ()
+        first = f"The provider publishes {in_ascii(published or '')}: correct {location.place}, if that is meant."
+        if location.attribute is not None or (location.member in BINDING and self._has_secret):
+            bound = "Write the secret along with it, in place of the mask, as it is bound to that."
+            return (first, bound), rewriting(self._program, location.key)
+        return (first,), replacing(self._program, location.key, location.member, published or "")
+
+    def of_another_path(self, check: str, name: str, location: Location) -> Iterator[Finding]:
+        """A warning where an address that answers is at the host that the provider publishes, and yet another."""
+        remedy, command = self.elsewhere(location)
+        address = location.endpoint.known or ""
+        if remedy and origin_of(published_by(self._found, location.member) or "") == origin_of(address):
+            reason = f"{name}: {in_ascii(address)} is not what the provider publishes; another realm's, say"
+            yield Finding(check, "warning", reason, remedy, command)
+
+    @property
+    def _has_secret(self) -> bool:
+        provider = self._trust.provider
+        return provider is not None and provider.client is not None and provider.client.secret is not None
+
+    def _unreached(self, check: str, location: Location, failure: ProviderUnavailable, otherwise: Remedy) -> Finding:
+        address = location.endpoint.known or ""
+        reason = f"{in_ascii(address)}: {remedies.reason_of(failure)}"
+        instead, command = self.elsewhere(location)
+        place = location.place if location.is_stored and not instead else ""
+        remedy = remedies.for_outage(failure, address, place, host_is_right=self._answers_at_host(address))
+        return Finding(check, "failed", reason, (*instead, *(remedy or otherwise)), command)
+
+    def _answers_at_host(self, address: str) -> bool:
+        base = self._found.base
+        if base is None or self._found.metadata is None:
+            return False
+        return _host_of(address) == _host_of(base)
 
     def _undiscovered(
         self, check: str, endpoint: DiscoveredEndpoint, key: Key, failure: ProviderUnavailable
@@ -85,13 +168,14 @@ class Failures:
         try:
             metadata = self._descriptions.of(issuer, issuer)
         except IssuerMismatch as mismatch:
-            return Finding(check, "failed", f"{failed}: {mismatch}", remedies.ISSUER_AND_ADDRESS)
+            return Finding(check, "failed", f"{failed}: {mismatch}", *self._correction.of(mismatch, issuer))
         except NoMetadata:
             reason = f"{failed}: {in_ascii(issuer)} publishes nothing about itself"
             return Finding(check, "failed", reason, (f"See that issuer is right, or store {place}.",))
         except ProviderUnavailable as unavailable:
             reason = f"{failed}: {remedies.reason_of(unavailable)}"
-            return Finding(check, "failed", reason, remedies.for_outage(unavailable, issuer) or (instead,))
+            remedy = remedies.for_outage(unavailable, issuer, self._trust.naming(issuer))
+            return Finding(check, "failed", reason, remedy or (instead,))
         except Rejected as rejected:
             reason = f"{failed}: the metadata is not as it should be: {'; '.join(map(str, rejected.issues))}"
             return Finding(check, "failed", reason, ("Let the provider mend it.", instead))
@@ -117,11 +201,17 @@ class Failures:
         return Finding(check, "failed", reason, (remedy,), storing(self._program, key, member, address))
 
 
+_OWN_HOSTS = ("localhost", "127.0.0.1", "::1")
 _WITHOUT: dict[str, Remedy] = {
     "userinfo_endpoint": ("`userinfo-source: id-token` makes users from what their tokens say.",),
     "introspection_endpoint": ("Without it nobody can be asked about opaque tokens.",),
 }
 # What to do where the provider has none.
+
+
+def _host_of(address: str) -> str | None:
+    host = urlsplit(origin_of(address)).hostname
+    return "localhost" if host in _OWN_HOSTS else host
 
 
 def _key_of(provider_id: str) -> Key:

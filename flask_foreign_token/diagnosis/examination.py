@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ..errors import ProviderUnavailable
 from ..http import Http
 from ..introspection.addresses import at_backchannel, origin_of
-from ..introspection.discovery import ServerMetadata
 from ..introspection.endpoints import DiscoveredEndpoint
 from ..introspection.remote_metadata import MetadataDirectory
 from ..printable import in_ascii
+from ..registration import product_of
 from ..registry.endpoints import Endpoints
 from ..registry.linking import Linked
 from ..registry.resources import IdentityProvider
 from ..registry.snapshot import RegistrySnapshot
 from .clock import ClockCheck
+from .correction import Correction
 from .discovered import Failures, Location
 from .findings import Finding
 from .grants import GrantChecks, Login, TokenEndpoint
 from .introspection import check_introspection
 from .keys import check_keys
 from .reach import BINDING, Descriptions, Found, look_for_metadata, origins_of, origins_of_secret
-from .trust import Trust, check_trust, check_unlinked
+from .remedies import of_product
+from .trust import Trust, check_policies, check_trust, check_unlinked
 
 _BASIC = ("client_secret_basic",)
 # How clients authenticate where the metadata does not say (RFC 8414 section 2).
@@ -48,12 +50,22 @@ def examine(
     yield from check_trust(snapshot, provider_id, trust, program)
     provider = trust.provider
     if provider is None or not trust.in_force:
+        if provider is not None and trust.links:
+            yield from check_policies(snapshot, provider_id, trust.links, program)
         return
-    trust = replace(trust, links=trust.in_force)
-    visit = _Visit(http, trust, program)
-    found = visit.look_for_metadata()
-    yield found.finding
-    yield from visit.sources(found.metadata)
+    visit = _Visit(http, snapshot, trust, program)
+    yield from visit.suited(_examined(visit, http, snapshot, provider, login, program))
+
+
+def _examined(
+    visit: _Visit, http: Http, snapshot: RegistrySnapshot, provider: IdentityProvider, login: Login, program: str
+) -> Iterator[Finding]:
+    """What :func:`examine` finds of a provider that is in force."""
+    found, trust = visit.found, visit.trust
+    is_wrong = found.mismatch is not None
+    yield from check_policies(snapshot, provider.id, trust.links, program, issuer_is_wrong=is_wrong)
+    yield visit.discovery()
+    yield from visit.sources()
     userinfo = _userinfo_of(http, provider)
     yield from visit.userinfo(userinfo)
     complete = login.completed(provider)
@@ -80,41 +92,56 @@ def examine_unlinked(http: Http, snapshot: RegistrySnapshot, link: Linked, *, pr
 
     :param link: one of :func:`.trust.unlinked`.
     """
-    yield from check_unlinked(snapshot, link, program)
+    yield from check_unlinked(link, program)
     if not link.in_force:
         return
-    visit = _Visit(http, Trust(None, [link]), program)
-    found = visit.look_for_metadata()
-    yield found.finding
-    yield from visit.sources(found.metadata)
+    visit = _Visit(http, snapshot, Trust(None, [link]), program)
+    is_wrong = visit.found.mismatch is not None
+    policies = check_policies(snapshot, link.settings.id, [link], program, issuer_is_wrong=is_wrong)
+    yield from visit.suited(policies)
+    yield from visit.suited([visit.discovery()])
+    yield from visit.suited(visit.sources())
     yield visit.clock.found()
 
 
 class _Visit:
-    """Calls what the introspectors of a provider rest on.
+    """Calls what the introspectors of a provider rest on. Making one looks for what the provider publishes.
 
-    :param trust: with the introspectors that are in force, and no others.
+    :param trust: with every introspector of the provider.
     :param program: how the command line is called, for remedies that are commands.
     """
 
-    def __init__(self, http: Http, trust: Trust, program: str) -> None:
+    def __init__(self, http: Http, snapshot: RegistrySnapshot, trust: Trust, program: str) -> None:
         self._http = http
-        self._trust = trust
         self._program = program
-        self.clock = ClockCheck(trust.leeway)
-        self._descriptions = Descriptions(http, self.clock)
-        self.failures = Failures(self._descriptions, program)
+        self.trust = replace(trust, links=trust.in_force)
+        self.clock = ClockCheck(self.trust.leeway)
+        descriptions = Descriptions(http, self.clock)
+        self.found = look_for_metadata(descriptions, self.trust)
+        correction = Correction(snapshot, trust, descriptions, program)
+        self.failures = Failures(descriptions, self.trust, self.found, correction, program)
 
-    def look_for_metadata(self) -> Found:
-        """What the provider publishes about itself."""
-        return look_for_metadata(self._descriptions, self._trust)
+    def suited(self, findings: Iterable[Finding]) -> Iterator[Finding]:
+        """`findings` without what is about other products than the provider."""
+        metadata = self.found.metadata
+        title = None if metadata is None else product_of(metadata).title
+        for finding in findings:
+            yield replace(finding, remedy=of_product(finding.remedy, title))
 
-    def sources(self, metadata: ServerMetadata | None) -> Iterator[Finding]:
+    def discovery(self) -> Finding:
+        """What came of looking for what the provider publishes."""
+        finding = self.found.finding
+        if self.found.mismatch is None:
+            return finding
+        remedy, command = self.failures.of_issuer()
+        return replace(finding, remedy=remedy, command=command)
+
+    def sources(self) -> Iterator[Finding]:
         """Look at where each introspector has its knowledge from: keys, or an endpoint that is asked."""
-        for link in self._trust.links:
+        for link in self.trust.links:
             if not link.issues:
                 yield from check_keys(self._http, link, self.clock, self.failures)
-                yield from check_introspection(self._http, link, metadata, self.failures, self._program)
+                yield from check_introspection(self._http, link, self.found.metadata, self.failures, self._program)
 
     def userinfo(self, location: Location | None) -> Iterator[Finding]:
         """Look whether the address of userinfo can be discovered, where it is not stored."""
@@ -153,9 +180,11 @@ def _token_endpoint(
     metadata = found.metadata
     methods = () if metadata is None else metadata.texts("token_endpoint_auth_methods_supported") or _BASIC
     if provider.token_endpoint is not None:
-        return TokenEndpoint(http, provider.token_endpoint, methods)
+        return TokenEndpoint(http, provider.token_endpoint, methods, is_stored=True)
     published = None if metadata is None else metadata.text("token_endpoint")
     place = f"IdentityProvider/{provider.id} token_endpoint"
+    if published is None and found.mismatch is not None:
+        return Finding("token", "skipped", "none is asked for: the issuer is to be put right first")
     if published is None:
         return Finding("token", "failed", "no token endpoint is known", (f"Store {place}: URL.",))
     url = at_backchannel(published, trust.issuer or "", found.base)

@@ -23,7 +23,6 @@ from .clock import ClockCheck
 from .commands import rewriting
 from .discovered import Failures, Location
 from .findings import Finding
-from .reach import out_of_reach
 
 CLIENT_CREDENTIALS = "client credentials"
 PASSWORD = "password"  # noqa: S105 - the grant's own name
@@ -42,6 +41,7 @@ class Login:
     :param client_secret: none: a public client, which has no grant of its own.
     :param username: of whom to ask with `password`; none: nobody.
     :param scope: separated by single spaces.
+    :param client_is_stored: whether nobody said as whom to ask, so that it is the provider's stored client.
     :param secret_is_stored: whether `client_secret` is the registry's, and not of whoever asks.
     """
 
@@ -51,6 +51,7 @@ class Login:
     password: str | None = field(default=None, repr=False)
     scope: str = SCOPE
     secret_is_stored: bool = False
+    client_is_stored: bool = False
 
     @property
     def is_given(self) -> bool:
@@ -76,7 +77,8 @@ class Login:
             return self
         if self.client_secret or not client.secret:
             return replace(self, client_id=client.id)
-        return replace(self, client_id=client.id, client_secret=client.secret, secret_is_stored=True)
+        named = replace(self, client_is_stored=not self.is_given)
+        return replace(named, client_id=client.id, client_secret=client.secret, secret_is_stored=True)
 
     def forms(self) -> Iterator[tuple[str, dict[str, str]]]:
         """The name of each grant, and what its form holds beside the client."""
@@ -92,11 +94,13 @@ class TokenEndpoint:
     """Where tokens are asked for.
 
     :param auth_methods: how a client may authenticate (:rfc:`8414#section-2`); empty: it is not known.
+    :param is_stored: whether the registry gives it.
     """
 
     http: Http
     url: str
     auth_methods: Sequence[str] = ()
+    is_stored: bool = False
 
     def ask(self, login: Login, form: Mapping[str, str]) -> Answer:
         """What it answers to `form`.
@@ -170,34 +174,50 @@ class GrantChecks:
         try:
             answer = endpoint.ask(login, form)
         except ProviderUnavailable as unavailable:
-            return out_of_reach(grant, endpoint.url, unavailable, remedies.TOKEN_ENDPOINT)
+            location = self._location_of(endpoint)
+            return self._failures.of(grant, "", location, unavailable, remedies.TOKEN_ENDPOINT)
         if answer.status >= HTTPStatus.BAD_REQUEST:
-            return self._refused(grant, address, answer, login)
+            return self._refused(grant, endpoint, answer, login)
         token = answer.json.get("access_token") if isinstance(answer.json, dict) else None
         if not isinstance(token, str) or not token:
             return Finding(grant, "failed", f"{address} answers without an access_token", remedies.TOKEN_ENDPOINT)
         return Credential("bearer", token)
 
-    def _refused(self, grant: str, address: str, answer: Answer, login: Login) -> Finding:
+    def _location_of(self, endpoint: TokenEndpoint) -> Location:
+        return Location.of_token_endpoint(endpoint.url, self._provider, is_stored=endpoint.is_stored)
+
+    def _refused(self, grant: str, endpoint: TokenEndpoint, answer: Answer, login: Login) -> Finding:
         said = answer.refusal or {}
         error, description = _said(said.get("error"), login), _said(said.get("error_description"), login)
         words = f'"{description}"' if description else "without a description"
-        found = f"{address} answers {answer.status}, {error or 'no error code'}, {words}"
+        found = f"{in_ascii(endpoint.url)} answers {answer.status}, {error or 'no error code'}, {words}"
+        if grant == CLIENT_CREDENTIALS and remedies.denies_grant(error, description):
+            if login.client_is_stored:
+                return Finding(grant, "skipped", f"{self._without_tokens()}: {found}")
+            if login.username:
+                return Finding(grant, "skipped", f"the client gets no token but for users: {found}")
         remedy = remedies.for_token_endpoint(error, description)
         if answer.status == HTTPStatus.NOT_FOUND:
-            remedy = remedy or remedies.TOKEN_ENDPOINT
-        if not login.secret_is_stored or not (answer.status == HTTPStatus.UNAUTHORIZED or error == "invalid_client"):
+            instead, command = self._failures.elsewhere(self._location_of(endpoint))
+            return Finding(grant, "failed", found, (*instead, *(remedy or remedies.TOKEN_ENDPOINT)), command)
+        if not login.secret_is_stored or not remedies.is_about_client(error, description, answer.status):
             return Finding(grant, "failed", found, remedy)
         key = ("IdentityProvider", self._provider.id)
         stored = (f"It is the client.secret that is stored at {'/'.join(key)}.", *remedies.SECRET)
         return Finding(grant, "failed", found, (*remedy, *stored), rewriting(self._program, key))
+
+    def _without_tokens(self) -> str:
+        asks = any(link.inquiry is not None and link.settings.introspection_endpoint is None for link in self._links)
+        if asks:
+            return "the stored client may ask about tokens but gets none; name one with --client-id"
+        return "the stored client gets no token of its own; name one with --client-id"
 
     def _introspect(self, check: str, credential: Credential) -> Token | Finding:
         try:
             token = self._introspector.introspect(credential)
         except InvalidToken as refusal:
             reason = str(refusal.description)
-            return Finding(check, "failed", f"it is refused: {reason}", self._remedy_for(refusal, reason))
+            return Finding(check, "failed", f"it is refused: {reason}", *self._remedy_for(refusal, reason))
         except Refusal as refusal:
             remedy = remedies.for_outage(refusal, "") if isinstance(refusal, ProviderUnavailable) else ()
             return Finding(check, "failed", f"it cannot be checked: {refusal.hint or refusal.description}", remedy)
@@ -205,13 +225,15 @@ class GrantChecks:
             # It is another provider's, and no business of this one's userinfo.
             names = " or ".join(link.settings.name for link in self._links)
             reason = f"it is taken by TokenIntrospector/{token.introspector.id}, not by {names}"
-            return Finding(check, "failed", reason, remedies.ISSUER_AND_ADDRESS)
+            return Finding(check, "failed", reason, *self._failures.of_issuer())
         return token
 
-    def _remedy_for(self, refusal: InvalidToken, reason: str) -> remedies.Remedy:
+    def _remedy_for(self, refusal: InvalidToken, reason: str) -> tuple[remedies.Remedy, tuple[str, ...]]:
+        """What mends it, and the command for that."""
         if isinstance(refusal, UnknownIssuer) and all(link.settings.jwt.iss is None for link in self._links):
-            return remedies.JWT_FOR_NOBODY
-        return remedies.for_introspection(reason)
+            return remedies.JWT_FOR_NOBODY, ()
+        remedy = remedies.for_introspection(reason)
+        return self._failures.of_issuer() if remedy is remedies.ISSUER_AND_ADDRESS else (remedy, ())
 
     def _userinfo(self, check: str, token: Token, credential: Credential) -> Finding:
         location, provider = self._userinfo_location, self._provider
@@ -230,14 +252,18 @@ class GrantChecks:
             return Finding(check, "failed", f"{location.shown}: {refusal.description}", remedy)
         except ProviderUnavailable as unavailable:
             return self._failures.of(check, "", location, unavailable, remedies.USERINFO)
-        return Finding(check, "ok", f"{location.shown} speaks of the same subject, in {len(claims)} claims")
+        return Finding(check, "ok", f"{location.shown} speaks of the same subject, in {_counted(claims)}")
 
 
 def _taken(check: str, token: Token) -> Finding:
-    found = f"TokenIntrospector/{token.introspector.id} takes it; it has {len(token.claims)} claims"
+    found = f"TokenIntrospector/{token.introspector.id} takes it; it has {_counted(token.claims)}"
     if token.subject is None:
         found += ", and names no subject, so that it has no user"
     return Finding(check, "ok", found)
+
+
+def _counted(claims: Mapping[str, object]) -> str:
+    return f"{len(claims)} claim" if len(claims) == 1 else f"{len(claims)} claims"
 
 
 def _said(text: object, login: Login) -> str:

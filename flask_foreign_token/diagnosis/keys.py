@@ -48,6 +48,7 @@ def check_keys(http: Http, link: Linked, clock: ClockCheck, failures: Failures) 
     state = keys.state
     yield _serving(name, state, permitted(introspector.rules.algorithms))
     yield _by_id(name, location, state)
+    yield from failures.of_another_path("keys: address", name, location)
     if state.jwks_uri is not None:
         clock.ask(http, state.jwks_uri)
 
@@ -55,7 +56,8 @@ def check_keys(http: Http, link: Linked, clock: ClockCheck, failures: Failures) 
 def _serving(name: str, state: KeySourceState, algorithms: frozenset[str]) -> Finding:
     serving = [key.algorithm for key in state.keys if key.algorithm in algorithms]
     idle = len(state.keys) - len(serving)
-    left_out = _reasons(state.skipped)
+    # The reasons stand beside each key's id where others serve.
+    left_out = [] if serving else _reasons(state.skipped)
     if idle:
         left_out.append(f"{idle}: jwt.algorithms does not name what it serves")
     found = f"{name}: {len(serving)} of {len(state.keys) + len(state.skipped)} keys serve" + (

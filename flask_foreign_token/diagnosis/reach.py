@@ -10,7 +10,7 @@ from typing import cast
 
 from ..errors import ProviderUnavailable, Rejected
 from ..http import Http
-from ..introspection.addresses import at_origin_of, origin_of
+from ..introspection.addresses import at_backchannel, at_origin_of, origin_of
 from ..introspection.discovery import IssuerMismatch, NoMetadata, ServerMetadata, discover
 from ..introspection.endpoints import DiscoveredEndpoint, Endpoint
 from ..printable import in_ascii
@@ -38,12 +38,14 @@ class Found:
     """What came of looking for the provider's metadata.
 
     :param metadata: none: there is none of use.
-    :param base: the address below which it was found.
+    :param base: the address below which it was found, or that of another issuer was.
+    :param mismatch: there is another issuer's.
     """
 
     finding: Finding
     metadata: ServerMetadata | None = None
     base: str | None = None
+    mismatch: IssuerMismatch | None = None
 
 
 class Descriptions:
@@ -88,7 +90,7 @@ def origins_of(trust: Trust) -> frozenset[str]:
     issuers = [endpoint.metadata.issuer for endpoint in discovering]
     if trust.provider is not None and trust.provider.issuer is not None:
         issuers.append(trust.provider.issuer)
-    return frozenset(map(origin_of, [*_stored_addresses(trust), *issuers])) - {""}
+    return frozenset(map(origin_of, [*stored_addresses(trust), *issuers])) - {""}
 
 
 def origins_of_secret(provider: IdentityProvider) -> frozenset[str]:
@@ -114,12 +116,13 @@ def look_for_metadata(descriptions: Descriptions, trust: Trust) -> Found:
             metadata = descriptions.of(issuer, address)
         except IssuerMismatch as mismatch:
             # A host of keys may be another issuer's as well.
-            mismatches.append(Found(Finding("discovery", "failed", str(mismatch), remedies.ISSUER_AND_ADDRESS)))
+            finding = Finding("discovery", "failed", str(mismatch), remedies.ISSUER_AND_ADDRESS)
+            mismatches.append(Found(finding, base=address, mismatch=mismatch))
         except NoMetadata:
             answered = True
             reasons.append(f"{in_ascii(address)} publishes none")
         except ProviderUnavailable as unavailable:
-            silent[in_ascii(address)] = remedies.for_outage(unavailable, address)
+            silent[in_ascii(address)] = remedies.for_outage(unavailable, address, trust.naming(address))
             reasons.append(remedies.reason_of(unavailable))
         except Rejected as rejected:
             if any(issue.resource for issue in rejected.issues):
@@ -134,22 +137,25 @@ def look_for_metadata(descriptions: Descriptions, trust: Trust) -> Found:
     return Found(_nothing_found(answered, silent, reasons, is_needed=is_needed))
 
 
-def out_of_reach(check: str, url: str, unavailable: ProviderUnavailable, otherwise: Remedy = ()) -> Finding:
-    """What there is to say when `url` does not answer, or answers what is of no use.
-
-    :param otherwise: what mends it where nothing is known of the reason.
-    """
-    reason = f"{in_ascii(url)}: {remedies.reason_of(unavailable)}"
-    return Finding(check, "failed", reason, remedies.for_outage(unavailable, url) or otherwise)
-
-
 def _endpoints(links: Iterable[Linked]) -> list[Endpoint]:
     """Where the introspectors of a provider fetch keys and ask about tokens."""
     keys = [link.source.endpoint for link in links if link.source]
     return [*keys, *(link.inquiry.endpoint for link in links if link.inquiry)]
 
 
-def _stored_addresses(trust: Trust) -> list[str]:
+def published_by(found: Found, member: str) -> str | None:
+    """Where the provider says that something of it is, as it is called from here; none: it does not.
+
+    :param member: of its metadata.
+    """
+    metadata = found.metadata
+    address = None if metadata is None else metadata.text(member)
+    if metadata is None or address is None:
+        return None
+    return at_backchannel(address, metadata.issuer, found.base)
+
+
+def stored_addresses(trust: Trust) -> list[str]:
     """What the registry says to call, the one that is called from here most first, and where browsers go last."""
     provider = trust.provider
     stored = [endpoint for endpoint in _endpoints(trust.links) if not isinstance(endpoint, DiscoveredEndpoint)]
@@ -173,7 +179,7 @@ def _addresses_of(trust: Trust, issuer: str) -> list[str]:
     """
     if not origin_of(issuer):
         return []
-    addresses = [at_origin_of(endpoint, issuer) for endpoint in _stored_addresses(trust)]
+    addresses = [at_origin_of(endpoint, issuer) for endpoint in stored_addresses(trust)]
     named = trust.provider.issuer if trust.provider is not None else None
     if named and origin_of(named):
         addresses.append(named)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import NamedTuple
 
 from ..errors import ProviderUnavailable
@@ -10,12 +11,15 @@ from ..introspection.addresses import may_lead_elsewhere
 
 Remedy = tuple[str, ...]
 
-ISSUER_AND_ADDRESS: Remedy = (
+ISSUER: Remedy = (
     "What is compared and what is called are two things.",
     "jwt.iss must be the iss of the tokens, character by character; it is not called where addresses are stored.",
-    "jwks_uri, token_endpoint and userinfo_endpoint are called, and may be at any host that answers from here.",
-    "`provider add ID --issuer URL --backchannel ADDRESS --audience A` registers both, the one beside the other.",
     "In Keycloak, KC_HOSTNAME is what it calls itself; without it, that is whatever host it was asked at.",
+)
+ISSUER_AND_ADDRESS: Remedy = (
+    *ISSUER,
+    "jwks_uri, token_endpoint and userinfo_endpoint are called, and may be at any host that answers from here.",
+    "`provider add --replace` registers both: what is compared as --issuer, what is called as --backchannel.",
 )
 OPENID: Remedy = (
     "The token was not granted the scope openid, which userinfo asks for.",
@@ -41,6 +45,14 @@ AUDIENCE: Remedy = (
     "Keycloak names account for those who have roles of the client account, as default-roles-REALM gives them.",
     "For any other audience, Keycloak wants a mapper of the type Audience in one of the client's scopes.",
 )
+UNLINKED: Remedy = ("For A, write what the aud of the tokens names, in Keycloak account at first:",)
+AUDIENCE_MISSING: Remedy = (
+    "Let the provider put what jwt.aud asks for into its tokens.",
+    "Keycloak names account for those who have roles of the client account, as default-roles-REALM gives them.",
+    "In Keycloak, for any other audience add a mapper of the type Audience to one of the client's scopes.",
+    "In Keycloak, a lightweight access token has none: switch that off for the client,",
+    "or ask about its tokens (docs/opaque.md).",
+)
 NO_AUDIENCE: Remedy = ("Set jwt.aud, for Keycloak to account.",)
 OPAQUE_AUDIENCE: Remedy = (
     "Set jwt.aud to what introspection answers in aud of the tokens that are for this API.",
@@ -65,7 +77,9 @@ BOUND: Remedy = (
 )
 SUBJECT: Remedy = (
     "subject_claim of the IdentityProvider names the claim that identifies users; sub, unless it says otherwise.",
-    "See that the provider puts it into its tokens; Entra ID wants oid.",
+    "See that the provider puts it into its tokens.",
+    "In Keycloak, the client scope basic adds sub: let it be a default client scope of the client.",
+    "Entra ID wants oid.",
 )
 LIFETIME: Remedy = ("A JWT must say when it ends: let the provider put exp into its tokens.",)
 NO_JWT: Remedy = (
@@ -109,12 +123,8 @@ USERINFO: Remedy = (
 )
 
 _CONTAINERS: Remedy = (
-    "Inside a container, localhost is the container itself.",
-    "In a Docker network, call its container and inner port: http://keycloak:8080.",
-    "See that both containers are in that same network.",
-    "Or map keycloak:host-gateway in extra_hosts, and call http://keycloak:8180.",
-    "`provider add --backchannel` takes such an address; the tokens' iss stays.",
-    "A host that is called without TLS must be in FOREIGN_TOKEN_ALLOW_HTTP_HOSTS.",
+    "In a container, localhost is that container: call the other one in the same network as http://keycloak:8080, say,",
+    "or map keycloak:host-gateway in extra_hosts. `provider add --backchannel` takes such an address; iss stays.",
 )
 _NOT_THERE: Remedy = ("It was tried from here; see that the provider runs, and listens there.",)
 
@@ -123,18 +133,20 @@ class _Outage(NamedTuple):
     """
     :param words: what the reason holds.
     :param depends: whether the same address may lead somewhere else from another machine or container.
+    :param is_elsewhere: whether the address may be wrong.
     """
 
     words: str
     remedy: Remedy
     depends: bool = False
+    is_elsewhere: bool = False
 
 
 _OUTAGES: Sequence[_Outage] = (
-    _Outage("no host of that name", ("Is it spelt right?",), depends=True),
-    _Outage("the connection is refused", _NOT_THERE, depends=True),
-    _Outage("no answer in time", _NOT_THERE, depends=True),
-    _Outage("no way leads there", _NOT_THERE),
+    _Outage("no host of that name", ("Is it spelt right?",), depends=True, is_elsewhere=True),
+    _Outage("the connection is refused", _NOT_THERE, depends=True, is_elsewhere=True),
+    _Outage("no answer in time", _NOT_THERE, depends=True, is_elsewhere=True),
+    _Outage("no way leads there", _NOT_THERE, is_elsewhere=True),
     _Outage(
         "the connection was closed",
         ("Something listens there and hangs up: see what it is, and its log.",),
@@ -147,7 +159,11 @@ _OUTAGES: Sequence[_Outage] = (
         "does not call itself JSON",
         ("It is a page for people, or of a proxy on the way: see that the address is right, and what answers there.",),
     ),
-    _Outage("status 404", ("The host answers, so see that the path is right: in Keycloak, /realms/NAME and so on.",)),
+    _Outage(
+        "status 404",
+        ("The host answers, so see that the path is right: in Keycloak, /realms/NAME and so on.",),
+        is_elsewhere=True,
+    ),
     _Outage("status 429", ("It is asked more often than it allows: wait, and see what else asks it.",)),
     _Outage("must be https", ("FOREIGN_TOKEN_ALLOW_HTTP_HOSTS names the hosts that may be called without TLS.",)),
     _Outage("status 5", ("The host answers, and the provider has troubles of its own; see its log.",)),
@@ -240,9 +256,17 @@ _TOKEN_ENDPOINT: Sequence[_Case] = (
     _Case("invalid_grant", "", ("Username or password is wrong, or the account must not sign in yet.",)),
 )
 
+_PRODUCTS = ("Keycloak", "Entra ID", "Auth0", "oidc-provider")
+# What lines begin with, or hold, that are about one product.
+_NOT_FOR_THE_CLIENT = ("not enabled to retrieve service account", "not allowed to retrieve service account")
+_WRONG_CLIENT = "invalid client"
+_ABOUT_ELSE = ("invalid_request", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope")
+# What RFC 6749 has for other faults than the client's credential.
+
 _INTROSPECTION: Sequence[tuple[str, Remedy]] = (
     ("the issuer is not known", ISSUER_AND_ADDRESS),
     ("iss is ", ISSUER_AND_ADDRESS),
+    ("aud is missing", AUDIENCE_MISSING),
     ("aud ", AUDIENCE),
     ("the token was issued to another client", CLIENT),
     ("no key of the issuer", KEYS),
@@ -278,13 +302,57 @@ def reason_of(unavailable: ProviderUnavailable) -> str:
     return str(unavailable.hint or unavailable.description)
 
 
-def for_outage(unavailable: ProviderUnavailable, address: str) -> Remedy:
-    """For an `address` that does not answer; nothing where none is known."""
+def for_outage(
+    unavailable: ProviderUnavailable, address: str, place: str = "", *, host_is_right: bool = False
+) -> Remedy:
+    """For an `address` that does not answer; nothing where none is known.
+
+    :param place: where it is stored; empty: it is not, or not to be told.
+    :param host_is_right: whether the provider answers at that host, if at another port.
+    """
     reason = reason_of(unavailable)
     found = next((outage for outage in _OUTAGES if outage.words in reason), None)
     if found is None:
         return ()
-    return found.remedy + (_CONTAINERS if found.depends and may_lead_elsewhere(address) else ())
+    first = (f"If the address is wrong, correct {place}.",) if place and found.is_elsewhere else ()
+    depends = found.depends and may_lead_elsewhere(address) and not host_is_right
+    return first + found.remedy + (_CONTAINERS if depends else ())
+
+
+def denies_grant(error: str, description: str) -> bool:
+    """Whether a token endpoint says that the client may not use the grant, whatever its secret is.
+
+    :param error: as for :func:`for_token_endpoint`.
+    :param description: likewise.
+    """
+    said = description.lower()
+    if any(words in said for words in _NOT_FOR_THE_CLIENT):
+        return True
+    # Keycloak says that of a wrong secret as well.
+    return error == "unauthorized_client" and _WRONG_CLIENT not in said
+
+
+def is_about_client(error: str, description: str, status: int) -> bool:
+    """Whether a token endpoint does not take the client for who it says it is (:rfc:`6749#section-5.2`).
+
+    :param error: as for :func:`for_token_endpoint`.
+    :param description: likewise.
+    :param status: of the answer.
+    """
+    if error == "invalid_client" or _WRONG_CLIENT in description.lower():
+        return True
+    return status == HTTPStatus.UNAUTHORIZED and error not in _ABOUT_ELSE
+
+
+def of_product(remedy: Remedy, title: str | None) -> Remedy:
+    """`remedy` without the lines about other products, unless nothing else is in it.
+
+    :param title: of the product that the provider is (:class:`~..registration.Product`); none: it is not known.
+    """
+    if title is None:
+        return remedy
+    others = [name for name in _PRODUCTS if name not in title]
+    return tuple(line for line in remedy if not any(name in line for name in others)) or remedy
 
 
 def for_token_endpoint(error: str, description: str) -> Remedy:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..introspection.opaque import OpaqueRules
@@ -16,11 +16,15 @@ from ..registry.parts import ProviderPart
 from ..registry.resources import IdentityProvider, Key
 from ..registry.snapshot import RegistrySnapshot
 from . import remedies
-from .admission import admissions
+from .admission import admissions, misplaced
 from .commands import applying, rewriting
 from .findings import Finding
 
 _INACTIVE = "{} is not active, so none of its tokens is taken"
+_MEANT: Mapping[Kind, str] = {
+    "jwt": "what a JWT says that is verified here is under jwt",
+    "opaque": "what introspection answers is under token",
+}
 _NAMED = 3
 # Policies of those that let in that are named.
 
@@ -59,6 +63,13 @@ class Trust:
         """Seconds by which clocks may differ for each of its introspectors."""
         return min(link.settings.jwt.leeway for link in self.links)
 
+    def naming(self, issuer: str) -> str:
+        """Where `issuer` is stored; empty: nowhere."""
+        places = [f"jwt.iss of {link.settings.name}" for link in self.links if link.settings.jwt.iss == issuer]
+        if self.provider is not None and self.provider.issuer == issuer:
+            places.insert(0, f"issuer of IdentityProvider/{self.provider.id}")
+        return " and ".join(places)
+
 
 def provider_ids(snapshot: RegistrySnapshot) -> list[str]:
     """Of every IdentityProvider that is stored, sorted."""
@@ -79,13 +90,14 @@ def secret_holder(link: Linked) -> Key:
     return "TokenIntrospector", settings.id
 
 
-def add_command(program: str, provider_id: str) -> str:
-    """What registers a provider, but for its issuer and audience."""
-    return f"{program} provider add {shlex.quote(provider_id)} --issuer URL --audience A"
+def add_command(program: str, provider_id: str, issuer: str | None = None) -> str:
+    """What registers a provider, but for its audience, and for its issuer where that is not known."""
+    named = shlex.quote(issuer) if issuer is not None and issuer.isprintable() else "URL"
+    return f"{program} provider add {shlex.quote(provider_id)} --issuer {named} --audience A"
 
 
 def check_trust(snapshot: RegistrySnapshot, provider_id: str, trust: Trust, program: str) -> Iterator[Finding]:
-    """Look at provider, introspectors, audiences and policies.
+    """Look at provider, introspectors and audiences.
 
     :param program: how the command line is called, for remedies that are commands.
     """
@@ -94,18 +106,17 @@ def check_trust(snapshot: RegistrySnapshot, provider_id: str, trust: Trust, prog
         return
     yield _provider(trust.provider, program)
     if not trust.links:
-        command = f"{add_command(program, provider_id)} --replace"
+        command = f"{add_command(program, provider_id, trust.provider.issuer)} --replace"
         reason = f"no TokenIntrospector is linked to IdentityProvider/{provider_id}, so none of its tokens is taken"
-        yield Finding("introspector", "failed", reason, command=(command,))
+        yield Finding("introspector", "failed", reason, remedies.UNLINKED, (command,))
         return
     for link in trust.links:
         yield _introspector(link, trust.provider, program, is_alone=not trust.in_force)
         yield _audience(link)
-    yield from _policies(snapshot, provider_id, trust.in_force or trust.links, program)
 
 
-def check_unlinked(snapshot: RegistrySnapshot, link: Linked, program: str) -> Iterator[Finding]:
-    """Look at an introspector that belongs to no provider, at its audience and at the policies; nobody asked for it.
+def check_unlinked(link: Linked, program: str) -> Iterator[Finding]:
+    """Look at an introspector that belongs to no provider, and at its audience; nobody asked for it.
 
     :param program: how the command line is called, for remedies that are commands.
     """
@@ -114,7 +125,6 @@ def check_unlinked(snapshot: RegistrySnapshot, link: Linked, program: str) -> It
         return
     yield _introspector(link, None, program, is_alone=True)
     yield _audience(link)
-    yield from _policies(snapshot, link.settings.id, [link], program)
 
 
 def _not_stored(snapshot: RegistrySnapshot, provider_id: str, program: str) -> Finding:
@@ -193,10 +203,14 @@ def _audience(link: Linked) -> Finding:
     return Finding("audience", "ok", issued)
 
 
-def _policies(snapshot: RegistrySnapshot, id_: str, links: Sequence[Linked], program: str) -> Iterator[Finding]:
+def check_policies(
+    snapshot: RegistrySnapshot, id_: str, links: Sequence[Linked], program: str, *, issuer_is_wrong: bool = False
+) -> Iterator[Finding]:
     """Look once for each kind of token at the policies, since these call the claims of each by another name.
 
     :param id_: of what the policies are for.
+    :param program: how the command line is called, for remedies that are commands.
+    :param issuer_is_wrong: whether the provider calls itself otherwise, so that no policy should name what is stored.
     """
     bodies = [resource.body for key, resource in snapshot.resources.items() if key[0] == "AccessPolicy"]
     active = [body for body in bodies if body.get("active", True)]
@@ -205,12 +219,20 @@ def _policies(snapshot: RegistrySnapshot, id_: str, links: Sequence[Linked], pro
         about = "" if len(kinds) == 1 else f"for {'JWTs' if kind == 'jwt' else 'opaque tokens'}: "
         admitting = admissions(active, link.introspector.issuer, kind)
         remedy, command = _admitting(program, id_, link)
-        if not active:
+        if not admitting and issuer_is_wrong:
+            yield Finding("policy", "skipped", f"{about}none names the issuer, which is to be put right first")
+        elif not active:
             reason = f"{about}there is no active AccessPolicy, so every request is denied"
             yield Finding("policy", "failed", reason, remedy, command)
         elif not admitting:
             unnamed = f"none of {len(active)} active policies names the issuer"
-            reason = f"{about}{unnamed}; it depends on the rest whether one lets in"
+            rest = "; ".join(misplaced(active, link.introspector.issuer, kind)[:_NAMED])
+            depends = (
+                f" where it is looked for: {rest}; {_MEANT[kind]}"
+                if rest
+                else "; it depends on the rest whether one lets in"
+            )
+            reason = f"{about}{unnamed}{depends}"
             yield Finding("policy", "warning", reason, remedy, command)
         else:
             more = [f"and {len(admitting) - _NAMED} more"] if len(admitting) > _NAMED else []

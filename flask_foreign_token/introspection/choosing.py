@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import re
+import string
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
@@ -11,11 +11,15 @@ from ..errors import InvalidToken
 from .parse import CompactJws, parse
 from .token import Credential, Introspector, Token, Versioned
 
-_READINGS = (str.maketrans("-_", "+/"), str.maketrans("", "", "-_"), str.maketrans("-_", "+/", "+/"))
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_COMMON = string.ascii_letters.encode() + string.digits.encode()
+_READINGS = tuple(
+    (table, bytes(octet for octet in range(256) if octet not in _COMMON + own))
+    for table, own in ((_URL_SAFE, b"+/-_"), (None, b"+/"), (_URL_SAFE, b"-_"))
+)
 # To the standard alphabet, as read by those who know both, and by those who know one and skip what the other has.
-_SKIPPED = b" \t\r\n\0\xef\xbb\xbf\xfe\xff"
+_SKIPPED = bytes(range(0x21)) + b"\xef\xbb\xbf\xfe\xff"
 # White space, byte order marks, and the zeros of wider encodings: what some readers of JSON pass over.
-_NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 
 
 class UnknownIssuer(InvalidToken):
@@ -118,11 +122,11 @@ def is_jose(token: str) -> bool:
     first, dot, _ = token.partition(".")
     if not dot:
         return False
-    return any(_begins_an_object(first.translate(reading)) for reading in _READINGS)
+    text = first.encode(errors="replace")
+    return any(_begins_an_object(text.translate(table, skipped)) for table, skipped in _READINGS)
 
 
-def _begins_an_object(text: str) -> bool:
-    """Whether `text` begins a JSON object, in the standard alphabet and without what is not in it."""
-    text = _NOT_BASE64.sub("", text)
-    octets = base64.b64decode(text + "A" * (-len(text) % 4))
+def _begins_an_object(text: bytes) -> bool:
+    """Whether `text`, in the standard alphabet, begins a JSON object."""
+    octets = base64.b64decode(text + b"A" * (-len(text) % 4))
     return octets.lstrip(_SKIPPED).startswith(b"{")

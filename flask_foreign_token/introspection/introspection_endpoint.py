@@ -95,6 +95,7 @@ class IntrospectionEndpoint:
         said = answer.json if answer.status == HTTPStatus.OK else None
         if isinstance(said, dict) and isinstance(said.get("active"), bool):
             self._standing.accept()
+            self._restraint.answered()
             return said
         raise self._failure(host, answer, asked_about)
 
@@ -128,9 +129,10 @@ class IntrospectionEndpoint:
     def _credential_refused(self, host: str, answer: Answer, asked_about: bytes) -> CredentialRefused:
         refused = CredentialRefused(self._owner, answer.status)
         self._restraint.rest_token(asked_about, refused)
-        if not self._standing.is_good():
+        concerns_all = not self._standing.is_good() and not _may_be_a_firewalls(answer)
+        if concerns_all:
             self._restraint.rest_all(refused)
-        if self._standing.refuse():
+        if self._standing.refuse(concerns_all=concerns_all):
             log.error("%s: %s", host, refused.hint)
         return refused
 
@@ -143,26 +145,31 @@ class _Standing:
         self._lock = threading.Lock()
         self._accepted_at = -math.inf
         self._refused_at = -math.inf
-        self._is_accepted_since = True
+        self._told_at = -math.inf
+        self._is_refused_to_all = False
 
     def accept(self) -> None:
         """It was taken just now."""
         self._accepted_at = self._clock()
-        self._is_accepted_since = True
+        self._is_refused_to_all = False
 
     def is_good(self) -> bool:
         """Whether it was taken a moment ago."""
         return self._is_recent(self._accepted_at)
 
-    def refuse(self) -> bool:
+    def refuse(self, *, concerns_all: bool) -> bool:
         """It was refused just now; whether that is news.
 
-        It is not while refusals follow each other, whatever comes between them: one odd token is enough for those.
+        Where it may be due to the one token it is not, while such refusals follow each other: one odd token is enough
+        for those. Where it concerns all, it is once, until it is taken again.
         """
         with self._lock:
-            is_news = self._is_accepted_since and not self._is_recent(self._refused_at)
-            self._refused_at = self._clock()
-            self._is_accepted_since = False
+            follows = not concerns_all and self._is_recent(self._refused_at)
+            is_news = not (self._is_refused_to_all or follows or self._is_recent(self._told_at))
+            now = self._refused_at = self._clock()
+            self._is_refused_to_all |= concerns_all
+            if is_news:
+                self._told_at = now
             return is_news
 
     def _is_recent(self, at: float) -> bool:
@@ -174,6 +181,11 @@ def _refuses_credential(answer: Answer) -> bool:
     if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return True
     return _error(answer) == "invalid_client"
+
+
+def _may_be_a_firewalls(answer: Answer) -> bool:
+    """Whether 403 comes from somebody before the provider, to whom the token looks dangerous: it is no OAuth error."""
+    return answer.status == HTTPStatus.FORBIDDEN and answer.refusal is None
 
 
 def _error(answer: Answer) -> object:

@@ -221,9 +221,18 @@ class RemoteDocument(Generic[D]):
             if kept is None or kept.is_over(self._clock()):
                 self._replace()
         except ProviderUnavailable:
-            pass  # what there is serves through the grace; the state tells
+            # What there is serves through the grace; the state tells.
+            self._hold_to_the_clock()
         finally:
             self._lock.release()
+
+    def _hold_to_the_clock(self) -> None:
+        """Let the grace begin now where the clock was set back, or it would be as much longer; the caller holds the
+        lock.
+        """
+        kept, now = self._kept, self._clock()
+        if kept is not None and now < kept.fetched_at:
+            self._kept = _Kept(kept.document, now, now, now)
 
     def _have_renewed(self, kept: _Kept[D]) -> None:
         """Have `kept` renewed in the background, unless somebody has seen to that already."""

@@ -87,6 +87,11 @@ class Restraint:
             self.rest_all(down)
             raise
 
+    def answered(self) -> None:
+        """Let it be asked for everybody again: it has just answered well."""
+        if self._all.is_resting(_ALL):
+            self._all.end(_ALL)
+
     def rest_all(self, failure: Refusal) -> None:
         """Ask for nobody for a while."""
         self._all.note(_ALL, failure)

@@ -92,7 +92,8 @@ class Secret(Text):
     """A secret as it is, checked where it is put to use; references to one are not supported by this version.
 
     :param bound_to: paths in the resource to what says whose secret it is, and to where it is sent. The mask stands for
-        a secret only while these are what they were: who may write a resource may not thereby learn its secret.
+        a secret only while these are what they were, but for an address that is added below a stored issuer: who may
+        write a resource may not thereby learn its secret.
     """
 
     default_error_messages = _reasons(

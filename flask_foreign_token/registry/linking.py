@@ -145,10 +145,11 @@ class Linker:
             versions.append(provider.version)
             if issuer is None and (issuer := issuers.get(provider.settings.id)):
                 # Another introspector may have named it.
-                versions.append(digest(issuer))
+                versions.append(f"issuer={digest(issuer)}")
         foreign = frozenset[str]() if issuer is not None else named
         if foreign:
-            versions.append(digest("\n".join(sorted(foreign))))
+            names = "\n".join(sorted(foreign))
+            versions.append(f"foreign={digest(names)}")
         versioned = Versioned(part.settings.id, "+".join(versions))
         known = self._known.get(versioned)
         if known is not None:

@@ -6,16 +6,19 @@ may be a secret with its name misspelt.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from urllib.parse import urlsplit
 
 from marshmallow import Schema, fields
 
+from ..introspection.addresses import origin_of
 from ..printable import shown
 from .faults import Faults
 from .fields import MASK, Path, Secret
-from .schemas import SCHEMAS
+from .schemas import SCHEMAS, SECRET_ADDRESSES
 
 
 def masked(body: Mapping[str, object]) -> dict[str, object]:
@@ -31,7 +34,8 @@ def restored(body: Mapping[str, object], stored: object) -> dict[str, object]:
     """`body` with the secrets of `stored` where the mask is written.
 
     An item of a list is the stored one at the same position, and that only while nothing but secrets differs. What a
-    secret is bound to (:class:`~.fields.Secret`) must not differ either.
+    secret is bound to (:class:`~.fields.Secret`) must not differ either. But where there was no address, one below the
+    stored `issuer` may be added: whoever answers there is who issues the tokens.
 
     :param stored: the body that is stored; anything else: none is.
     :raises Rejected: names every mask that stands for nothing that is stored.
@@ -76,6 +80,7 @@ class _List:
 _Place = _Secret | _Object | _List
 _Members = Mapping[str, _Place | None]
 
+_PLAIN = re.compile(r"[A-Za-z0-9._~/-]*")
 _SECRET = _Secret()
 _UNKNOWN_TYPE: _Members = {"resourceType": None, "id": None}
 
@@ -167,7 +172,13 @@ class _Restoration:
         return stored
 
     def _changed(self, place: _Secret) -> list[str]:
-        return [path for path in place.bound_to if _at(self._body, path) != _at(self._stored, path)]
+        changed = [path for path in place.bound_to if _at(self._body, path) != _at(self._stored, path)]
+        return [path for path in changed if not self._is_added_below_the_issuer(path)]
+
+    def _is_added_below_the_issuer(self, path: str) -> bool:
+        if path not in SECRET_ADDRESSES or _at(self._stored, path) is not None:
+            return False
+        return _is_below(_at(self._body, path), _at(self._stored, "issuer"))
 
     def _items(self, place: _Place, value: Sequence[object], stored: object, path: Path) -> list[object]:
         items: list[object] = []
@@ -177,6 +188,21 @@ class _Restoration:
                 there = _Nothing.ALIKE
             items.append(self._value(place, item, there, (*path, str(position))))
         return items
+
+
+def _is_below(address: object, issuer: object) -> bool:
+    """Whether `address` is at the origin of `issuer`, and its path below the path there.
+
+    An origin alone may have others' addresses too: the realms of one Keycloak, say. What is not plain counts as
+    elsewhere, since it depends on who reads it where that leads.
+    """
+    if not isinstance(address, str) or not isinstance(issuer, str):
+        return False
+    if not origin_of(issuer) or origin_of(address) != origin_of(issuer):
+        return False
+    path, above = urlsplit(address).path, urlsplit(issuer).path.rstrip("/") + "/"
+    below = path.removeprefix(above)
+    return path.startswith(above) and _PLAIN.fullmatch(below) is not None and {".", ".."}.isdisjoint(below.split("/"))
 
 
 def _at(value: object, path: str) -> object:

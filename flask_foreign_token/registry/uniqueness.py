@@ -36,7 +36,7 @@ def refuse_second_issuers(linked: Sequence[Linked], faults: Faults) -> None:
         if provider is None:
             continue
         other = first.setdefault(provider, link)
-        if other is link or (link.settings.jwt.iss is None and link.introspector.issuer == other.introspector.issuer):
+        if other is link or link.introspector.issuer == other.introspector.issuer:
             continue
         place = f"{other.settings.name} is linked to IdentityProvider/{provider} already"
         if link.settings.jwt.iss is not None:
@@ -53,8 +53,12 @@ def refuse_shared_issuers(linked: Iterable[Linked], faults: Faults) -> None:
         issuer = link.settings.jwt.iss
         if not link.in_force or issuer is None or first.setdefault(issuer, link) is link:
             continue
-        reason = f"{first[issuer].settings.name} has the same; set active to false for one of the two"
-        faults.add(link.settings.name, "jwt.iss", reason)
+        other = first[issuer].settings
+        if other.type == link.settings.type:
+            remedy = "set active to false for one of the two"
+        else:
+            remedy = "leave jwt.iss out of the one of type opaque, or make one of the two inactive"
+        faults.add(link.settings.name, "jwt.iss", f"{other.name} has the same; {remedy}")
 
 
 def refuse_shared_prefixes(linked: Iterable[Linked], faults: Faults) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -386,3 +387,62 @@ def test_an_address_elsewhere_is_taken_once_the_command_was_typed(make_app: Make
     assert (before.exit_code, applied.exit_code, after.exit_code) == (1, 0, 0), applied.output + after.output
     assert "failed   keys" in before.stdout
     assert "RS256 the-key" in after.stdout
+
+
+# ---- commands that are typed as they are printed
+
+
+def typed(app: Flask, output: str) -> int:
+    """The status of the `provider add` that is printed."""
+    [command] = [line.strip() for line in output.splitlines() if "provider add" in line and not line.startswith("  ")]
+    result = run(app, *shlex.split(command)[2:])
+    assert result.exit_code == 0, result.output
+    return result.exit_code
+
+
+def test_a_wrong_issuer_is_mended_by_the_command(make_app: MakeApp, own_issuer: Issuer) -> None:
+    wrong = f"{own_issuer.issuer}/"
+    link = introspector("keycloak-jwt-introspector", jwt={"iss": wrong})
+    app = fill(make_app([]), [provider("keycloak", issuer=wrong), link, policy("all")])
+
+    before = run(app, "doctor", "keycloak")
+    typed(app, before.stdout)
+    after = run(app, "doctor", "keycloak", *LOGIN)
+
+    assert (before.exit_code, after.exit_code) == (1, 0), after.output
+
+
+def test_a_missing_introspector_is_added_by_the_command_though_a_secret_is_stored(
+    make_app: MakeApp, own_issuer: Issuer
+) -> None:
+    client = {"id": "my-client", "secret": SECRET}
+    app = fill(make_app([]), [provider("keycloak", issuer=own_issuer.issuer, client=client), policy("all")])
+
+    typed(app, run(app, "doctor", "keycloak").stdout)
+
+    assert "issued a token" in run(app, "doctor", "keycloak").stdout
+
+
+def test_an_address_that_is_wrong_is_mended_by_the_command(make_app: MakeApp, own_issuer: Issuer) -> None:
+    described = provider("keycloak", issuer=own_issuer.issuer, jwks_uri=f"{own_issuer.jwks_uri}x")
+    app = fill(make_app([]), [described, introspector("j", jwt={"iss": own_issuer.issuer}), policy("all")])
+
+    [command] = [line for line in run(app, "doctor").stdout.splitlines() if line.startswith("{ ")]
+    got = run(app, "get", "IdentityProvider", "keycloak").stdout
+    _, without, echo = command.removeprefix("{ ").partition("; }")[0].partition(" | ")[2].partition("grep")
+    pipe = f"{{ {without}{echo}; }}"
+    edited = subprocess.run(["sh", "-c", pipe], input=got.encode(), capture_output=True, check=True).stdout
+    applied = run(app, "apply", "-", stdin=edited)
+
+    assert applied.exit_code == 0, applied.output
+    assert run(app, "doctor").exit_code == 0
+
+
+def test_a_line_of_a_remedy_is_given_once(make_app: MakeApp, own_issuer: Issuer) -> None:
+    app = fill(make_app([]), [*own_issuer.resources(), policy("all")])
+
+    with own_issuer.down():
+        result = run(app, "doctor")
+
+    assert result.stdout.count("listens there") == 1
+    assert "the remedy is the one above)" in result.stdout

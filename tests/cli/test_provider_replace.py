@@ -235,3 +235,18 @@ def test_what_nobody_touches_in_the_meantime_is_stored(empty_app: Flask, hidden:
         catalog_of(empty_app).apply(edit)
 
     assert stored(empty_app) == NAMES
+
+
+def test_a_correction_updates_what_is_stored_and_names_no_backchannel_that_is_the_issuer(
+    empty_app: Flask, publisher: Publisher
+) -> None:
+    publisher.publish(OPENID, metadata(publisher.origin))
+    words = ["provider", "add", "keycloak", "--issuer", "https://wrong.example", "--backchannel", publisher.origin]
+
+    absent = refused(empty_app, *words, "--audience", "account")
+    fill(empty_app, [provider("keycloak")])
+    present = refused(empty_app, *words, "--audience", "account")
+
+    command = f"  flask foreign-token provider add keycloak --issuer {publisher.origin} --audience account"
+    assert f"{command}\n" in absent
+    assert f"{command} --replace\n" in present

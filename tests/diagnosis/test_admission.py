@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from flask_foreign_token.diagnosis.admission import admissions
+from flask_foreign_token.diagnosis.admission import admissions, misplaced
 
 from ..apps import Resource, policy
 
@@ -85,3 +85,10 @@ def test_any_other_policy_does_not_count_for_opaque_tokens(there: Resource) -> N
 
 def test_a_policy_about_opaque_tokens_lets_no_jwt_in() -> None:
     assert admissions([policy("p", {"token": {"iss": ISSUER}})], ISSUER) == []
+
+
+def test_policies_that_name_the_issuer_for_the_other_kind_of_token_are_told() -> None:
+    policies = [policy("j", {"jwt": {"iss": ISSUER}}), policy("t", {"token": {"iss": ISSUER}}), policy("all")]
+
+    assert misplaced(policies, ISSUER, "opaque") == ["AccessPolicy/j names it under jwt"]
+    assert misplaced(policies, ISSUER, "jwt") == ["AccessPolicy/t names it under token"]

@@ -5,12 +5,14 @@ from base64 import b64decode
 
 import pytest
 
+from flask_foreign_token.diagnosis.findings import Finding
 from flask_foreign_token.diagnosis.grants import Login, TokenEndpoint
 from flask_foreign_token.http import Http
 from flask_foreign_token.testing import Issuer
 
+from ..apps import without
 from ..http_servers import answer, answering, serving
-from .checking import CLIENT, about, examined, trusting
+from .checking import CLIENT, about, asking, examined, trusting
 
 ODD = Login("an id:", "s %+&")
 
@@ -143,3 +145,65 @@ def test_a_token_that_is_no_jwt_fails(http: Http, issuer: Issuer, token: str) ->
     finding = about(findings, "client credentials: token")
     assert finding.mark == "failed"
     assert token not in finding.found
+
+
+# ---- a client that may not use a grant
+
+DENIED = {"error": "unauthorized_client", "error_description": "Client not enabled to retrieve service account"}
+WRONG = {"error": "unauthorized_client", "error_description": "Invalid client or Invalid client credentials"}
+STORED = {"id": "my-client", "secret": "my-client-secret"}
+
+
+def answered(http: Http, issuer: Issuer, said: dict[str, str], login: Login, status: str = "401 No") -> Finding:
+    """What is found where the token endpoint answers `said`, and a client is stored."""
+    with serving(answering(answer(json.dumps(said).encode(), status=status))) as server:
+        resources = trusting(issuer, token_endpoint=server.origin, client=STORED)
+        return about(examined(http, resources, login), "client credentials")
+
+
+@pytest.mark.parametrize("said", [DENIED, {"error": "unauthorized_client"}])
+def test_a_stored_client_that_gets_no_token_is_no_fault(http: Http, issuer: Issuer, said: dict[str, str]) -> None:
+    finding = answered(http, issuer, said, Login())
+
+    assert (finding.mark, finding.remedy, finding.command) == ("skipped", (), ())
+    assert "name one with --client-id" in finding.found
+
+
+def test_one_that_asks_about_tokens_is_told_that_it_may(http: Http, issuer: Issuer) -> None:
+    with serving(answering(answer(json.dumps(DENIED).encode(), status="401 No"))) as server:
+        addresses = {"introspection_endpoint": issuer.introspection_endpoint, "token_endpoint": server.origin}
+        described, asked, allowing = asking(issuer, provider={"client": STORED, **addresses})
+        findings = examined(http, [described, without(asked, "introspection_endpoint"), allowing])
+
+    assert about(findings, "introspection").mark == "ok"
+    finding = about(findings, "client credentials")
+    assert finding.mark == "skipped"
+    assert "the stored client may ask about tokens but gets none" in finding.found
+
+
+def test_a_client_that_is_beside_a_user_need_get_none_either(http: Http, issuer: Issuer) -> None:
+    assert answered(http, issuer, DENIED, Login(None, None, "ann", "a-password")).mark == "skipped"
+    assert answered(http, issuer, DENIED, Login("my-client", "x", "ann", "a-password")).mark == "skipped"
+
+
+@pytest.mark.parametrize("login", [CLIENT, Login("my-client")])
+def test_a_client_that_was_named_fails_without_a_word_of_its_secret(http: Http, issuer: Issuer, login: Login) -> None:
+    finding = answered(http, issuer, DENIED, login)
+
+    assert (finding.mark, finding.command) == ("failed", ())
+    assert "client.secret" not in repr(finding)
+    assert "Switch Service accounts roles on" in finding.remedy[1]
+
+
+@pytest.mark.parametrize("said", [WRONG, {"error": "invalid_client"}, {}])
+def test_a_stored_secret_that_is_wrong_fails_with_where_it_is(http: Http, issuer: Issuer, said: dict[str, str]) -> None:
+    finding = answered(http, issuer, said, Login())
+
+    assert finding.mark == "failed"
+    assert "It is the client.secret that is stored at IdentityProvider/keycloak." in finding.remedy
+    assert finding.command
+
+
+@pytest.mark.parametrize("error", ["invalid_grant", "invalid_scope"])
+def test_what_is_not_about_the_secret_does_not_ask_for_another(http: Http, issuer: Issuer, error: str) -> None:
+    assert answered(http, issuer, {"error": error}, Login()).command == ()

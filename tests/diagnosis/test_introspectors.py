@@ -310,3 +310,13 @@ def test_one_that_is_not_active_is_not_called(http: Http, own_issuer: Issuer) ->
 def test_one_with_a_provider_is_not_among_them(http: Http, issuer: Issuer) -> None:
     with pytest.raises(ValueError, match="not enough values"):
         examined_alone(http, provider("keycloak"), introspector("i", jwt={"iss": "urn:x", "secret": "s" * 40}))
+
+
+def test_a_policy_that_names_the_issuer_under_jwt_is_told_for_opaque_tokens(http: Http, issuer: Issuer) -> None:
+    finding = about(
+        examined(http, asking(issuer, policy("p", {"jwt": {"iss": issuer.issuer}}), jwt={"iss": issuer.issuer})),
+        "policy",
+    )
+
+    assert finding.mark == "warning"
+    assert "AccessPolicy/p names it under jwt; what introspection answers is under token" in finding.found

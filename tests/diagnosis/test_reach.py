@@ -148,13 +148,17 @@ def test_an_issuer_that_no_metadata_can_name_is_looked_for_nowhere(
     assert set(publisher.asked) == {"/realms/clinic/certs"}
 
 
-def test_keys_are_counted_with_their_algorithms_and_what_keeps_others_from_serving(
-    http: Http, publisher: Publisher
-) -> None:
+def test_where_no_key_serves_the_reasons_are_told(http: Http, publisher: Publisher) -> None:
+    publisher.publish("/realms/clinic/certs", {"keys": [jwk("RS256", use="enc")]})
+
+    assert found(http, publisher, "keys").found.endswith("0 of 1 keys serve; left out 1: use is not sig")
+
+
+def test_keys_are_counted_with_their_algorithms(http: Http, publisher: Publisher) -> None:
     finding = found(http, publisher, "keys")
 
     assert finding.mark == "ok"
-    assert finding.found == "TokenIntrospector/i: 2 of 3 keys serve (ES256, RS256); left out 1: use is not sig"
+    assert finding.found == "TokenIntrospector/i: 2 of 3 keys serve (ES256, RS256)"
 
 
 def test_keys_that_the_introspector_does_not_permit_do_not_serve(http: Http, publisher: Publisher) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import socket
 from typing import Any
 
@@ -139,7 +140,8 @@ def test_where_all_is_well_every_check_passes(app: Flask) -> None:
 
     assert result.exit_code == 0, result.output
     assert result.stdout.endswith("\n14 ok\n")
-    assert "1 of 2 keys serve (RS256); left out 1: use is not sig" in result.stdout
+    assert "1 of 2 keys serve (RS256)" in result.stdout
+    assert "(use is not sig)" in result.stdout
 
 
 def test_the_tutorials_resources_are_enough_for_both_kinds_of_token(make_app: MakeApp, realm: Realm) -> None:
@@ -190,6 +192,18 @@ def test_a_provider_that_cannot_be_reached(app: Flask, realm: Realm) -> None:
     failed = failures(app, *login("my-client"))
 
     assert f"{address}/protocol/openid-connect/certs: the connection is refused" in failed
+    published = f"{realm.issuer}/protocol/openid-connect/certs"
+    assert f"The provider publishes {published}: correct jwks_uri of TokenIntrospector/" in failed
+    assert "container" not in failed  # since the provider answers at its own address
+
+
+def test_an_issuer_at_a_port_where_nobody_listens(make_app: MakeApp) -> None:
+    issuer = "http://localhost:1/realms/clinic"
+    app = fill(make_app([]), [provider(issuer=issuer), introspector("j", jwt={"iss": issuer}), policy("all")])
+
+    failed = failures(app)
+
+    assert "correct issuer of IdentityProvider/keycloak and jwt.iss of TokenIntrospector/j." in failed
     for words in ("http://keycloak:8080", "same network", "keycloak:host-gateway", "--backchannel"):
         assert words in failed
 
@@ -221,7 +235,7 @@ def test_an_issuer_that_differs_from_the_one_of_the_tokens(app: Flask, realm: Re
         (login("nobody"), "Invalid client or Invalid client credentials", "Client id or secret is wrong"),
         (login("my-client", "nobody"), "Invalid user credentials", "Username or password is wrong"),
         (login("no-password", "testuser"), "Client not allowed for direct access grants", "Direct access grants on"),
-        (login("my-client", "without-roles"), "aud names another audience", "default-roles-"),
+        (login("my-client", "without-roles"), "aud is missing", "default-roles-"),
         ([*login("my-client"), "--scope", "profile"], "userinfo answers 403", 'scope="openid profile email"'),
         ([*login("my-client"), "--scope", "nonsense"], "invalid_scope", "--scope"),
     ],
@@ -311,3 +325,75 @@ def moved(app: Flask, before: str, after: str) -> str:
     exported = run(app, "export").stdout
     assert before in exported
     return exported.replace(before, after)
+
+
+# ---- what a newcomer does literally
+
+
+def stored_client(name: str) -> Resource:
+    return {"id": name, "secret": SECRET}
+
+
+def test_a_client_that_is_stored_to_ask_about_tokens_is_no_fault(make_app: MakeApp, realm: Realm) -> None:
+    app = make_app([])
+    fill(
+        app,
+        [
+            {**body, "client": stored_client("no-service-account")} if "client" in body else body
+            for body in discovering(realm, iss=realm.issuer)
+        ],
+    )
+
+    alone = run(app, "doctor", "keycloak")
+    beside = run(app, "doctor", "keycloak", "--username", "testuser", "--password", PASSWORD)
+
+    assert (alone.exit_code, beside.exit_code) == (0, 0), alone.output + beside.output
+    assert "skipped  client credentials" in alone.stdout
+    assert "the stored client may ask about tokens but gets none; name one with --client-id" in alone.stdout
+    assert "ok       password: token" in beside.stdout
+
+
+def test_a_stored_secret_that_is_wrong_is_one(make_app: MakeApp, realm: Realm) -> None:
+    client = {"id": "my-client", "secret": "of-another-client"}
+    app = fill(make_app([]), [{**body, "client": client} if "client" in body else body for body in discovering(realm)])
+
+    assert "It is the client.secret that is stored at IdentityProvider/keycloak." in failures(app)
+
+
+def typed(app: Flask, output: str) -> None:
+    """Type the `provider add` that is printed."""
+    [command] = [line for line in output.splitlines() if line.startswith("flask foreign-token provider add")]
+    result = run(app, *shlex.split(command)[2:])
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("wrong", ["{issuer}/", "{url}"])
+def test_a_wrong_issuer_is_mended_by_the_command_that_is_printed(make_app: MakeApp, realm: Realm, wrong: str) -> None:
+    iss = wrong.format(issuer=realm.issuer, url=realm.url)
+    link = introspector("keycloak-jwt-introspector", jwt={"iss": iss})
+    app = fill(make_app([]), [provider(issuer=iss), link, policy("all")])
+
+    before = failures(app)
+    typed(app, before)
+
+    assert "--backchannel" not in before
+    result = run(app, "doctor", "keycloak", *login("my-client", "testuser"))
+    assert result.exit_code == 0, result.output
+
+
+def test_a_provider_without_introspector_gets_one_and_keeps_its_secret(make_app: MakeApp, realm: Realm) -> None:
+    app = fill(make_app([]), [provider(issuer=realm.issuer, client=stored_client("my-client")), policy("all")])
+
+    typed(app, failures(app).replace("--audience A ", "--audience account "))
+
+    result = run(app, "doctor", "keycloak")
+    assert result.exit_code == 0, result.output
+    assert "issued a token" in result.stdout
+
+
+def test_keys_of_another_realm_are_a_warning(make_app: MakeApp, realm: Realm) -> None:
+    keys = f"{realm.keycloak.url}/realms/master/protocol/openid-connect/certs"
+    link = introspector("j", jwt={"iss": realm.issuer})
+    app = fill(make_app([]), [provider(issuer=realm.issuer, jwks_uri=keys), link, policy("all")])
+
+    assert "warning  keys: address" in run(app, "doctor", "keycloak").stdout

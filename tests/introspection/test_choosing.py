@@ -174,6 +174,7 @@ JOSE = {
     "UTF-16 without a byte order mark": carelessly("{", codec="utf-16-be") + "." + REST_OF_IT,
     "UTF-32": carelessly("{", codec="utf-32") + "." + REST_OF_IT,
     "an odd letter after the header": FIRST_PART + "A." + REST_OF_IT,
+    "a control character before the header": encoded(b"\x0b\x1f" + json.dumps(header()).encode()) + "." + REST_OF_IT,
     "JSON serialization": json.dumps({"payload": "e30", "protected": "e30", "signature": ""}),
     "a header that is no JSON": encoded(b"{nonsense") + ".e30.e30",
     "a header with crit": sign(header(crit=["x"]), claims(iss=OTHER)),

@@ -25,7 +25,7 @@ from flask_foreign_token.introspection.remote_document import Resting
 
 from ..http_servers import Peer, answer, serving
 from .concurrency import Clock
-from .introspecting import CLIENT, CLIENT_SECRET, Introspecting, introspecting
+from .introspecting import CLIENT, CLIENT_SECRET, Introspecting, Odd, introspecting
 from .signing import NOW
 
 BASIC = ClientAuthentication.basic(CLIENT, CLIENT_SECRET)
@@ -352,7 +352,7 @@ def test_a_credential_that_is_refused_is_told_from_other_trouble(
     assert isinstance(fails(endpoint, "another"), CredentialRefused)
 
 
-REFUSALS = [(401, b""), (403, b"<html>"), (400, b'{"error": "invalid_client"}')]
+REFUSALS = [(401, b""), (403, b'{"error": "access_denied"}'), (400, b'{"error": "invalid_client"}')]
 
 
 @pytest.mark.parametrize(("status", "body"), REFUSALS)
@@ -386,6 +386,34 @@ def test_a_credential_that_was_taken_longer_ago_is_refused_for_all(
 
     assert isinstance(fails(endpoint, "good"), CredentialRefused)
     assert provider.calls == 2
+
+
+def test_403_that_is_no_error_of_oauth_may_be_a_firewalls_and_rests_its_token_only(
+    provider: Introspecting, endpoint: IntrospectionEndpoint
+) -> None:
+    provider.odd["../../etc/passwd"] = Odd(403, b"<html>blocked", "text/html")
+
+    assert isinstance(fails(endpoint, "../../etc/passwd"), CredentialRefused)
+    assert endpoint.ask("good") == {"active": False}
+
+
+def test_a_credential_that_is_withdrawn_is_logged_though_an_odd_token_comes_now_and_then(
+    provider: Introspecting, endpoint: IntrospectionEndpoint, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider.odd["odd"] = Odd(403, b"<html>blocked", "text/html")
+    for number in range(10):
+        endpoint.ask(f"good-{number}")
+        fails(endpoint, "odd")
+        clock.pass_(30)
+    caplog.clear()
+
+    provider.odd.clear()
+    provider.status, provider.body = 401, b"{}"
+    for number in range(60):
+        fails(endpoint, f"another-{number}")
+        clock.pass_(REST)
+
+    assert logged(caplog).count(logging.ERROR) == 1
 
 
 def test_only_a_good_answer_shows_that_the_credential_was_taken(

@@ -478,6 +478,20 @@ def test_a_document_from_before_the_clock_was_set_back_serves_while_there_is_no_
     assert document.current() == 3
 
 
+def test_it_serves_no_longer_for_that_than_the_grace(
+    source: Source, document: RemoteDocument[int], clock: Clock
+) -> None:
+    document.current()
+    source.go_down()
+    clock.pass_(-86_400)
+    document.current()
+
+    clock.pass_(GRACE)
+
+    with pytest.raises(ProviderUnavailable):
+        document.current()
+
+
 def test_when_a_document_serves_no_more_is_told(document: RemoteDocument[int], clock: Clock) -> None:
     assert document.serves_until < clock()
 

@@ -295,3 +295,63 @@ def test_an_item_that_is_written_anew_need_not_be_like_the_stored_one() -> None:
     body = with_keys(key("new", alg="HS512"), 5)
 
     assert restored(body, with_keys(key("first"))) == body
+
+
+# ---- addresses that are added
+
+ISSUER = "https://idp.example/realms/clinic"
+
+
+def added(address: str, issuer: str | None = ISSUER, name: str = "token_endpoint") -> tuple[Any, Any]:
+    """What is written where `address` is added to a provider of `issuer`, and what is stored."""
+    stored = with_client(secret="hush") | ({} if issuer is None else {"issuer": issuer})
+    return stored | {name: address, "client": {"id": "app", "secret": MASK}}, stored
+
+
+@pytest.mark.parametrize("name", ["token_endpoint", "introspection_endpoint", "revocation_endpoint"])
+@pytest.mark.parametrize("address", [f"{ISSUER}/token", "https://IDP.example:443/realms/clinic/protocol/token"])
+def test_a_secret_goes_along_to_an_address_that_is_added_below_the_stored_issuer(name: str, address: str) -> None:
+    body, stored = added(address, name=name)
+
+    assert restored(body, stored)["client"] == {"id": "app", "secret": "hush"}
+
+
+@pytest.mark.parametrize(
+    ("address", "issuer"),
+    [
+        ("https://evil.example/realms/clinic/token", ISSUER),
+        ("http://idp.example/realms/clinic/token", ISSUER),
+        ("https://idp.example:8443/realms/clinic/token", ISSUER),
+        ("https://idp.example/realms/evil/token", ISSUER),
+        ("https://idp.example/realms/clinic-evil/token", ISSUER),
+        ("https://idp.example/realms/clinic", ISSUER),
+        (f"{ISSUER}/../evil/token", ISSUER),
+        (f"{ISSUER}/%2e%2e/evil/token", ISSUER),
+        (f"{ISSUER}/%252e%252e/evil/token", ISSUER),
+        (f"{ISSUER}/..;/evil/token", ISSUER),
+        (f"{ISSUER}/..\\evil/token", ISSUER),
+        (f"{ISSUER}/token", None),
+        ("urn:x/token", "urn:x"),
+        ("https://[::1/token", "https://[::1"),
+    ],
+)
+def test_nowhere_else(address: str, issuer: str | None) -> None:
+    [(path, reason)] = refused(*added(address, issuer))
+
+    assert (path, "since token_endpoint changed" in reason) == ("client.secret", True)
+
+
+def test_nor_below_an_issuer_that_is_written_along_with_it() -> None:
+    body, stored = added("https://evil.example/token")
+
+    [(_, reason)] = refused(body | {"issuer": "https://evil.example"}, stored)
+
+    assert "since issuer, token_endpoint changed" in reason
+
+
+def test_nor_where_another_address_was_stored() -> None:
+    body, stored = added(f"{ISSUER}/token")
+
+    [(_, reason)] = refused(body, stored | {"token_endpoint": f"{ISSUER}/before"})
+
+    assert "since token_endpoint changed" in reason

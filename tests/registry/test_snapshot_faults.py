@@ -185,3 +185,20 @@ def test_a_refusal_repeats_no_secret_and_no_address() -> None:
         )
 
     assert "hush" not in str(caught.value)
+
+
+def test_two_of_one_issuer_and_of_different_types_are_told_what_works() -> None:
+    of_provider = {"identity_provider": {"reference": "IdentityProvider/k"}}
+    endpoint = {"url": "https://idp.example/introspect", "authorization": "Bearer x"}
+    opaque = {"resourceType": "TokenIntrospector", "type": "opaque", "introspection_endpoint": endpoint, **of_provider}
+    first = introspector("j", iss="https://idp.example", link="k")
+
+    [issue] = faults(provider("k"), first, {**opaque, "id": "o", "jwt": {"iss": "https://idp.example", "aud": "a"}})
+    snapshots = [
+        built(provider("k"), first, {**opaque, "id": "o", "jwt": {"aud": "a"}}),
+        built(provider("k"), {**first, "active": False}, {**opaque, "id": "o", "jwt": {"iss": "https://idp.example"}}),
+    ]
+
+    assert (issue.resource, issue.path) == ("TokenIntrospector/o", "jwt.iss")
+    assert issue.message.endswith("leave jwt.iss out of the one of type opaque, or make one of the two inactive")
+    assert [len(snapshot.linked) for snapshot in snapshots] == [2, 2]
