@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
 from ..errors import ProviderUnavailable, Rejected
 from ..introspection.addresses import origin_of
@@ -149,14 +148,8 @@ class Failures:
         reason = f"{in_ascii(address)}: {remedies.reason_of(failure)}"
         instead, command = self.elsewhere(location)
         place = location.place if location.is_stored and not instead else ""
-        remedy = remedies.for_outage(failure, address, place, host_is_right=self._answers_at_host(address))
+        remedy = remedies.for_outage(failure, address, place)
         return Finding(check, "failed", reason, (*instead, *(remedy or otherwise)), command)
-
-    def _answers_at_host(self, address: str) -> bool:
-        base = self._found.base
-        if base is None or self._found.metadata is None:
-            return False
-        return _host_of(address) == _host_of(base)
 
     def _undiscovered(
         self, check: str, endpoint: DiscoveredEndpoint, key: Key, failure: ProviderUnavailable
@@ -201,17 +194,11 @@ class Failures:
         return Finding(check, "failed", reason, (remedy,), storing(self._program, key, member, address))
 
 
-_OWN_HOSTS = ("localhost", "127.0.0.1", "::1")
 _WITHOUT: dict[str, Remedy] = {
     "userinfo_endpoint": ("`userinfo-source: id-token` makes users from what their tokens say.",),
     "introspection_endpoint": ("Without it nobody can be asked about opaque tokens.",),
 }
 # What to do where the provider has none.
-
-
-def _host_of(address: str) -> str | None:
-    host = urlsplit(origin_of(address)).hostname
-    return "localhost" if host in _OWN_HOSTS else host
 
 
 def _key_of(provider_id: str) -> Key:

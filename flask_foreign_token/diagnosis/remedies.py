@@ -302,21 +302,17 @@ def reason_of(unavailable: ProviderUnavailable) -> str:
     return str(unavailable.hint or unavailable.description)
 
 
-def for_outage(
-    unavailable: ProviderUnavailable, address: str, place: str = "", *, host_is_right: bool = False
-) -> Remedy:
+def for_outage(unavailable: ProviderUnavailable, address: str, place: str = "") -> Remedy:
     """For an `address` that does not answer; nothing where none is known.
 
     :param place: where it is stored; empty: it is not, or not to be told.
-    :param host_is_right: whether the provider answers at that host, if at another port.
     """
     reason = reason_of(unavailable)
     found = next((outage for outage in _OUTAGES if outage.words in reason), None)
     if found is None:
         return ()
     first = (f"If the address is wrong, correct {place}.",) if place and found.is_elsewhere else ()
-    depends = found.depends and may_lead_elsewhere(address) and not host_is_right
-    return first + found.remedy + (_CONTAINERS if depends else ())
+    return first + found.remedy + (_CONTAINERS if found.depends and may_lead_elsewhere(address) else ())
 
 
 def denies_grant(error: str, description: str) -> bool:

@@ -187,12 +187,6 @@ def test_keys_at_a_port_where_nobody_listens_are_corrected_where_they_are_stored
     assert finding.remedy[0].endswith("correct jwks_uri of TokenIntrospector/keycloak-jwt-introspector.")
 
 
-def test_at_a_host_where_the_provider_answers_nothing_is_said_of_containers(http: Http, publisher: Publisher) -> None:
-    finding = asked_at(http, publisher, "keys", jwks_uri="http://localhost:1/realms/clinic/certs")
-
-    assert "container" not in "\n".join(finding.remedy)
-
-
 # ---- what is about other products
 
 
