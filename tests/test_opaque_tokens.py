@@ -247,7 +247,7 @@ def test_a_token_that_was_revoked_is_refused_once_its_introspector_changes(
 
 def test_what_was_said_counts_no_longer_than_the_token(timed_app: MakeApp, own_issuer: Issuer, now: Clock) -> None:
     app = timed_app(trusting(own_issuer, cache_ttl=3600, jwt={"leeway": 0}))
-    token = own_issuer.opaque_token(lifetime=100)
+    token = own_issuer.opaque_token(lifetime=100, iat=int(now.now))
     assert ask(app, token).status_code == 200
 
     now.now += 101

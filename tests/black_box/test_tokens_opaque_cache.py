@@ -73,7 +73,7 @@ def test_a_cache_ttl_out_of_bounds_is_refused(asking, ttl):
 
 def test_an_answer_is_never_remembered_past_exp(asking, server: Server, now):
     app = asking(cache_ttl=3600, jwt={"aud": "account", "leeway": 0})
-    server.pages[PATH] = active(iss=None, exp=int(now.now) + 20)
+    server.pages[PATH] = active(iss=None, iat=int(now.now), exp=int(now.now) + 20)
     let_in(ask(app, OPAQUE))
 
     now.now += 21
@@ -83,7 +83,7 @@ def test_an_answer_is_never_remembered_past_exp(asking, server: Server, now):
 @pytest.mark.parametrize("leeway", [0, 30, 300])
 def test_within_the_leeway_after_exp_the_provider_is_asked_again(asking, server: Server, now, leeway):
     app = asking(cache_ttl=3600, jwt={"aud": "account", "leeway": leeway})
-    server.pages[PATH] = active(iss=None, exp=int(now.now) + 20)
+    server.pages[PATH] = active(iss=None, iat=int(now.now), exp=int(now.now) + 20)
     let_in(ask(app, OPAQUE))
     now.now += 15
     let_in(ask(app, OPAQUE))
