@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from flask_foreign_token.testing import Issuer
@@ -7,6 +9,7 @@ from flask_foreign_token.testing import Issuer
 from ..apps import Resource, trusting
 from ..conftest import MakeApp
 from .callers import OPERATOR_SETTINGS, Operated, put_all
+from .tokens import Server, jwk, rsa_key, serving
 
 
 @pytest.fixture
@@ -25,3 +28,11 @@ def operated(make_app: MakeApp) -> Operated:
 def trusted(operated: Operated, issuer: Issuer):
     """An app that trusts `issuer`, with a policy without links that lets all its tokens through."""
     return operated(trusting(issuer))
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """One that publishes a key, where a module has none of its own."""
+    with serving() as server:
+        server.keys(jwk(rsa_key()))
+        yield server

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 from flask import Flask
@@ -26,18 +25,10 @@ from .tokens import (
     let_in,
     refused,
     rsa_key,
-    serving,
     token_of,
     unavailable,
     until,
 )
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with serving() as server:
-        server.keys(jwk(rsa_key()))
-        yield server
 
 
 @pytest.fixture

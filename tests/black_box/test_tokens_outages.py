@@ -23,18 +23,10 @@ from .tokens import (
     let_in,
     refused,
     rsa_key,
-    serving,
     token_of,
     unavailable,
     until,
 )
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with serving() as server:
-        server.keys(jwk(rsa_key()))
-        yield server
 
 
 def lasting(key=None, **more) -> str:

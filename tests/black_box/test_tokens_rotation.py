@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 from flask import Flask, g
@@ -24,7 +23,6 @@ from .tokens import (
     let_in,
     refused,
     rsa_key,
-    serving,
     token_of,
     unavailable,
     until,
@@ -32,13 +30,6 @@ from .tokens import (
 
 BUCKET = 4
 REFILL = 10
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with serving() as server:
-        server.keys(jwk(rsa_key()))
-        yield server
 
 
 @pytest.fixture
