@@ -13,7 +13,7 @@ from flask.globals import request_ctx
 
 from .errors import AccessDenied, AuthenticationRequired, InsufficientScope, Misconfigured, Refusal
 from .introspection.token import Token
-from .policies.engine import Decision
+from .policies.decisions import Decision
 from .policies.request import RequestView
 from .users.provisioning import UserSnapshot
 

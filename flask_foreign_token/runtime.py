@@ -14,6 +14,7 @@ from .caching import Cache
 from .http import Http
 from .introspection.choosing import UnknownForm, UnknownIssuer
 from .introspection.token import Credential, Token
+from .policies.engines import Engines, installed
 from .registry.catalog import Catalog
 from .registry.database import DatabaseRegistry
 from .registry.feed import ChangeFeed
@@ -59,6 +60,7 @@ class Runtime:
             default_audience=settings.resource,
             key_grace=settings.key_grace,
             cache_size=settings.token_cache_size,
+            engines=Engines(others=installed()),
             clock=clock,
         )
         self.users = Users(

@@ -15,6 +15,9 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
 from .errors import CHALLENGE_CHARACTERS, ConfigError
 from .http import host_name
 
@@ -115,6 +118,15 @@ def _url_prefix(value: object) -> str:
     raise _Wrong("is not a path that begins with a slash and does not end with one")
 
 
+def _sql_uri(value: object) -> str:
+    text = _text(value)
+    try:
+        make_url(text)
+    except ArgumentError:
+        raise _Wrong("is not the URL of a database") from None
+    return text
+
+
 def _basic_text(value: object) -> str:
     text = _text(value)
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
@@ -167,6 +179,16 @@ class Settings:
     )
     key_grace: float = _setting(
         3600.0, _number(0, 604_800), "3600", "seconds for which old keys serve while a provider is down"
+    )
+    sql_uri: str | None = _setting(
+        None,
+        _sql_uri,
+        "'postgresql+psycopg://reader@db.example.com/app'",
+        "the database that policies of the engine `sql` ask, as a role that can only read; none: that engine is off",
+        secret=True,
+    )
+    dev_mode: bool = _setting(
+        False, _boolean, "False", "show whoever asks why policies allow or deny; never where others can reach the app"
     )
     admin_url_prefix: str | None = _setting(
         None, _url_prefix, "'/fhir'", "where the operator's REST API is mounted; none: nowhere"

@@ -25,6 +25,8 @@ GOOD = [
     ("ALLOW_HTTP_HOSTS", ["localhost", "Keycloak"], "localhost, Keycloak", ("localhost", "keycloak")),
     ("ALLOW_HTTP_HOSTS", "keycloak", '["keycloak"]', ("keycloak",)),
     ("KEY_GRACE", 60, "60", 60.0),
+    ("DEV_MODE", True, "true", True),
+    ("SQL_URI", "sqlite:////var/lib/app.db", "sqlite:////var/lib/app.db", "sqlite:////var/lib/app.db"),
     ("ADMIN_URL_PREFIX", "/fhir", "/fhir", "/fhir"),
     ("ADMIN_URL_PREFIX", "/v1/admin", "/v1/admin", "/v1/admin"),
 ]
@@ -56,6 +58,9 @@ BAD = [
     ("ALLOW_HTTP_HOSTS", ["keycloak:8080"]),
     ("ALLOW_HTTP_HOSTS", "http://keycloak"),
     ("KEY_GRACE", "long"),
+    ("DEV_MODE", "yes"),
+    ("SQL_URI", "app.db"),
+    ("SQL_URI", 7),
     ("ADMIN_URL_PREFIX", "fhir"),
     ("ADMIN_URL_PREFIX", "/"),
     ("ADMIN_URL_PREFIX", "/fhir/"),

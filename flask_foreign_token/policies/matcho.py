@@ -6,17 +6,17 @@ A pattern is refused here unless it says one clear thing; what is refused comes 
   ``_`` and ``-`` that ends in ``?`` is a word, and an unknown word is refused; ``"/search?"`` or ``"who is it?"`` are
   plain texts. Any text at all can be said with ``{"$enum": ["…"]}``, where nothing is interpreted.
 * A key that begins with ``$`` is an operator, at every level.
-* At most :data:`MAX_SIZE` bytes of JSON, nested at most :data:`MAX_DEPTH` deep.
+* At most :data:`~.limits.MAX_SIZE` bytes of JSON, nested at most :data:`~.limits.MAX_DEPTH` deep.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from ..errors import Rejected
+from .limits import MAX_DEPTH, MAX_SIZE, size_of
 from .matcho_tree import (
     Contains,
     Enum,
@@ -38,11 +38,6 @@ from .matcho_tree import (
 )
 from .patterns import compile_expression
 
-MAX_SIZE: Final = 64 * 1024
-"""Bytes of the largest pattern, as JSON in UTF-8 without spaces."""
-MAX_DEPTH: Final = 64
-"""Objects and arrays within each other, an operator's own among them."""
-
 Place: TypeAlias = tuple[str, ...]
 
 _WORD: Final = re.compile(r"[\w-]+\?")
@@ -54,7 +49,7 @@ def parse(pattern: object) -> Node:
     :param pattern: what ``json.loads`` gives.
     :raises Rejected: it is none; the path leads to the part that is wrong, from the top of the pattern.
     """
-    size = _size(pattern)
+    size = size_of(pattern)
     # Before its expressions are compiled, which takes far longer.
     if size is not None and size > MAX_SIZE:
         raise _rejected((), f"a pattern has at most {MAX_SIZE} bytes; make it several policies")
@@ -62,14 +57,6 @@ def parse(pattern: object) -> Node:
     if size is None:
         raise _rejected((), "a pattern is JSON, of finite numbers and whole characters")
     return tree
-
-
-def _size(pattern: object) -> int | None:
-    """Bytes of `pattern` as JSON; none if it is not JSON."""
-    try:
-        return len(json.dumps(pattern, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
-    except (TypeError, ValueError, RecursionError):
-        return None
 
 
 def _parse(pattern: object, place: Place) -> Node:

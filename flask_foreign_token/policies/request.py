@@ -211,3 +211,6 @@ _BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
         "client": _client,
     }
 )
+
+PARTS: Final = frozenset(_BUILDERS)
+"""The names of all parts that a request can have."""

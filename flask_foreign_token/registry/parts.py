@@ -10,7 +10,8 @@ from ..errors import Issue, RegistryUnavailable, Rejected
 from ..http import Http
 from ..introspection.keys import KeySource, VerificationKey
 from ..introspection.static_keys import StaticKeys, UnusableSecret
-from ..policies.engine import CompiledPolicy, compile_policy
+from ..policies.engines import Engines
+from ..policies.policy import CompiledPolicy, compile_policy
 from ..printable import shown
 from ..users.mapping import check_to_scim
 from ..users.provisioning import Provider
@@ -82,6 +83,7 @@ class PartMaker:
 
     :param require_audience: whether an introspector that takes JWTs meant for anybody is refused.
     :param default_audience: of introspectors that name neither audience nor client.
+    :param engines: those that policies may name.
     :param clock: seconds since the epoch.
     """
 
@@ -89,6 +91,7 @@ class PartMaker:
         self,
         http: Http,
         endpoints: Endpoints,
+        engines: Engines,
         *,
         require_audience: bool,
         default_audience: str | None,
@@ -97,6 +100,7 @@ class PartMaker:
         self._http = http
         self._clock = clock
         self._endpoints = endpoints
+        self._engines = engines
         self._needs_audience = require_audience and default_audience is None
 
     def make(self, resource: Resource) -> Part:
@@ -107,7 +111,8 @@ class PartMaker:
                 return ProviderPart(resource.version, settings, self._provider(settings, resource.version))
             if isinstance(settings, TokenIntrospector):
                 return IntrospectorPart(resource.version, settings, self._introspector(settings))
-            return PolicyPart(resource.version, settings, compile_policy(resource.id, resource.version, resource.body))
+            policy = compile_policy(resource.id, resource.version, resource.body, self._engines)
+            return PolicyPart(resource.version, settings, policy)
         except Rejected as rejected:
             raise rejected.within(resource.name) from None
 

@@ -15,7 +15,8 @@ from ..introspection.opaque import OpaqueIntrospector
 from ..introspection.remote_keys import KeySourceState, RemoteKeys
 from ..introspection.remote_metadata import MetadataDirectory
 from ..introspection.token import Versioned
-from ..policies.engine import Policies
+from ..policies.decisions import Policies
+from ..policies.engines import Engines
 from ..users.provisioning import Provider
 from .endpoints import Endpoints
 from .faults import Faults
@@ -84,6 +85,7 @@ class SnapshotBuilder:
     :param default_audience: of introspectors that name no audience.
     :param key_grace: seconds for which what is fetched, and due, still serves while its provider is down.
     :param cache_size: see :class:`.Linker`.
+    :param engines: those that policies may name; none: those of this package.
     :param clock: seconds since the epoch.
     """
 
@@ -95,6 +97,7 @@ class SnapshotBuilder:
         default_audience: str | None,
         key_grace: float,
         cache_size: int = 10_000,
+        engines: Engines | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._http = http
@@ -106,6 +109,7 @@ class SnapshotBuilder:
         self._maker = PartMaker(
             http,
             self._endpoints,
+            engines or Engines(),
             require_audience=require_audience,
             default_audience=default_audience,
             clock=clock,

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from flask_foreign_token.policies.engine import DENIED, Decision, Policies, compile_policy
+from flask_foreign_token.policies.decisions import DENIED, Decision, Policies
+from flask_foreign_token.policies.engines import Engines
+from flask_foreign_token.policies.policy import compile_policy
 from flask_foreign_token.policies.request import RequestView
 
 from .facts import token
@@ -23,7 +25,7 @@ def view(endpoint: str = READ, **parts: Any) -> RequestView:
 
 def linked(*references: str, **body: Any) -> Policies:
     links = {"link": [{"reference": reference} for reference in references]} if references else {}
-    return Policies([compile_policy("p", "1", {"engine": "allow", **links, **body})])
+    return Policies([compile_policy("p", "1", {"engine": "allow", **links, **body}, Engines())])
 
 
 def test_a_link_opens_the_very_endpoint_that_it_names() -> None:
