@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..errors import Issue, Rejected
+from .alternatives import of_any
 from .condition import Alternatives, Condition, Decide, Mismatch
 from .engine import EngineContext, refuse_unknown
 from .limits import MAX_SIZE, size_of
@@ -85,10 +86,7 @@ class AnyOf(Condition):
         return lambda view: any(allows(view) is True for allows in deciders)
 
     def equalities(self) -> Sequence[Alternatives]:
-        of_each = [condition.equalities() for condition in self.conditions]
-        if not all(of_each):
-            return ()
-        return [tuple(equality for one in of_each for equality in min(one, key=len))]
+        return of_any([condition.equalities() for condition in self.conditions])
 
     def mismatches(self, view: RequestView) -> list[Mismatch]:
         found: list[Mismatch] = []

@@ -44,6 +44,32 @@ MISSING: Final = object()
 """Stands for a value that is not there."""
 
 
+def compile_request(pattern: Node) -> Callable[[object], bool]:
+    """Whether a request matches `pattern`, as a function of the request."""
+    match pattern:
+        case Fields((key,), (Fields((inner,), (Literal(str(wanted)),)),)):
+            return _text_of_part(key, inner, wanted)
+    matches = compile_pattern(pattern)
+    return lambda request: matches(request, request)
+
+
+def _text_of_part(key: str, inner: str, wanted: str) -> Callable[[object], bool]:
+    # The tutorial's pattern as one function: 70 ns where three take 105, and two bare look-ups 17.
+    def matches(request: object) -> bool:
+        if not isinstance(request, OBJECT):
+            return False
+        try:
+            part: object = request[key]
+            if not isinstance(part, OBJECT):
+                return False
+            item: object = part[inner]
+        except KeyError:
+            return False
+        return item == wanted
+
+    return matches
+
+
 @singledispatch
 def compile_pattern(node: Node) -> Matches:
     """Whether a value matches, as a function of the value and the request around it."""
@@ -210,7 +236,7 @@ def _every(node: Every) -> Matches:
 
 def _over_items(pattern: Node, combine: Callable[[Iterator[bool]], bool]) -> Matches:
     item_matches = compile_pattern(pattern)
-    enter = _entrance(pattern)
+    enter = entrance(pattern)
 
     def matches(value: object, root: object) -> bool:
         if not isinstance(value, ARRAY):
@@ -280,7 +306,7 @@ class _Loop:
         return texts
 
 
-def _entrance(pattern: Node) -> Callable[[object], object]:
+def entrance(pattern: Node) -> Callable[[object], object]:
     """What turns the request into what the items of an array are matched within."""
     if not any(isinstance(below, ItemOf) for below in walk(pattern)):
         return lambda root: root

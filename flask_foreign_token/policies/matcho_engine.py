@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import Rejected
-from . import matcho
-from .condition import Condition, Decide
+from ..errors import Issue, Rejected
+from . import matcho, matcho_explain, matcho_facts, matcho_lint
+from .condition import Alternatives, Condition, Decide, Mismatch
 from .engine import EngineContext, refuse_unknown
-from .matcho_compile import compile_pattern
+from .matcho_compile import compile_request
 from .matcho_tree import Node, reads
+from .request import RequestView
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,24 @@ class Matches(Condition):
         return reads(self.pattern)
 
     @property
+    def needs(self) -> frozenset[str]:
+        return matcho_facts.needs(self.pattern)
+
+    @property
     def deterministic(self) -> bool:
         return True
 
     def compile(self) -> Decide:
-        matches = compile_pattern(self.pattern)
-        return lambda view: matches(view, view)
+        return compile_request(self.pattern)
+
+    def warnings(self) -> Iterator[Issue]:
+        return matcho_lint.warnings(self.pattern)
+
+    def equalities(self) -> Sequence[Alternatives]:
+        return matcho_facts.equalities(self.pattern)
+
+    def mismatches(self, view: RequestView) -> list[Mismatch]:
+        return matcho_explain.mismatches(self.pattern, view, view)
 
 
 class MatchoEngine:

@@ -11,8 +11,15 @@ from jsonschema_rs import Draft202012Validator, RegexOptions
 MAX_TEXT: Final = 64 * 1024
 """Characters of the longest text that is searched."""
 
-_LOOK_AROUND: Final = re.compile(r"(?<!\\)(?:\\\\)*\(\?<?[=!]")
-_BACK_REFERENCE: Final = re.compile(r"(?<!\\)(?:\\\\)*(?:\\[1-9k]|\(\?P=)")
+_SHORT: Final = 256
+"""Characters of the longest text that Python searches: in longer ones the engine is faster, 1.5 µs against 28 µs for
+60 000, and refuses the too long and the lone surrogates itself."""
+
+_ANCHORED_TEXT: Final = re.compile(r"(\^?)((?:[^\\^$.*+?()\[\]{}|]|\\[\\^$.*+?()\[\]{}|/-])*)(\$|\.\*)?")
+"""What has no meaning of its own, and escapes of what would have. A last ``.*`` before no ``$`` asks for nothing."""
+
+LOOK_AROUND: Final = re.compile(r"(?<!\\)(?:\\\\)*\(\?<?[=!]")
+BACK_REFERENCE: Final = re.compile(r"(?<!\\)(?:\\\\)*(?:\\[1-9k]|\(\?P=)")
 
 
 class TextTooLong(Exception):
@@ -42,12 +49,56 @@ def compile_expression(source: str) -> Callable[[str], bool]:
             raise TextTooLong
         return is_valid(text)
 
+    return _without_engine(source, found_in) or found_in
+
+
+def _without_engine(source: str, found_in: Callable[[str], bool]) -> Callable[[str], bool] | None:
+    """The same answers as those of `found_in` for an expression that is a text with its anchors, none for another."""
+    written = _ANCHORED_TEXT.fullmatch(source)
+    if written is None:
+        return None
+    start, escaped, end = written.groups()
+    literal = re.sub(r"\\(.)", r"\1", escaped)
+    if start:
+        return _equal_to(literal, found_in) if end == "$" else _begins_with(literal, found_in)
+    return _ends_with(literal, found_in) if end == "$" else _contains(literal, found_in)
+
+
+# Python 3.11, nanoseconds here and by the engine: "^/fhir$" 44 and 78, "fhir" 46 and 88, "fhir$" 78 and 90, "^/fhir/"
+# 80 and 80. The functions are four, each with the same guard, because one more call would take what is gained.
+
+
+def _equal_to(literal: str, by_engine: Callable[[str], bool]) -> Callable[[str], bool]:
+    def found_in(text: str) -> bool:
+        return text == literal if text.isascii() and len(text) <= _SHORT else by_engine(text)
+
+    return found_in
+
+
+def _begins_with(literal: str, by_engine: Callable[[str], bool]) -> Callable[[str], bool]:
+    def found_in(text: str) -> bool:
+        return text.startswith(literal) if text.isascii() and len(text) <= _SHORT else by_engine(text)
+
+    return found_in
+
+
+def _ends_with(literal: str, by_engine: Callable[[str], bool]) -> Callable[[str], bool]:
+    def found_in(text: str) -> bool:
+        return text.endswith(literal) if text.isascii() and len(text) <= _SHORT else by_engine(text)
+
+    return found_in
+
+
+def _contains(literal: str, by_engine: Callable[[str], bool]) -> Callable[[str], bool]:
+    def found_in(text: str) -> bool:
+        return literal in text if text.isascii() and len(text) <= _SHORT else by_engine(text)
+
     return found_in
 
 
 def _why_not(source: str) -> str:
-    if _LOOK_AROUND.search(source):
+    if LOOK_AROUND.search(source):
         return 'look-around cannot be matched in linear time; for "(?!x)" say {"$not": "#x"} in a pattern of its own'
-    if _BACK_REFERENCE.search(source):
+    if BACK_REFERENCE.search(source):
         return 'back-references cannot be matched in linear time; say the alternatives with {"$one-of": […]}'
     return 'this is no regular expression, or too large a one; a text that begins with # is said {"$enum": ["#…"]}'

@@ -52,7 +52,8 @@ def matches(pattern: Any, value: Any, root: Any) -> bool:
 
 def text_matches(pattern: str, value: Any, root: Any) -> bool:
     if pattern.startswith("#"):
-        return isinstance(value, str) and re.search(pattern[1:], value) is not None
+        # Python's $ also stands before a last line break.
+        return isinstance(value, str) and re.search(pattern[1:].replace("$", r"\Z"), value) is not None
     if pattern.startswith("."):
         return value is not None and same(value, at(pattern, root))
     if pattern == "present?":

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flask_foreign_token.policies.matcho import parse
-from flask_foreign_token.policies.matcho_compile import compile_pattern
+from flask_foreign_token.policies.matcho_compile import compile_pattern, compile_request
 from flask_foreign_token.policies.patterns import MAX_TEXT, TextTooLong
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "matcho_cases.json").read_text())
@@ -218,3 +218,27 @@ def test_a_key_that_cannot_be_read_is_not_a_missing_one(pattern: object) -> None
 
     with pytest.raises(TypeError):
         match(pattern, Unreadable())
+    with pytest.raises(TypeError):
+        compile_request(parse({"a": {"b": "x"}}))(Unreadable(a=Unreadable()))
+
+
+@pytest.mark.parametrize(
+    ("request_", "matches"),
+    [
+        ({"jwt": {"iss": "x"}}, True),
+        (MappingProxyType({"jwt": MappingProxyType({"iss": "x", "sub": "y"})}), True),
+        ({"jwt": {"iss": "y"}}, False),
+        ({"jwt": {"iss": None}}, False),
+        ({"jwt": {"iss": ["x"]}}, False),
+        ({"jwt": {}}, False),
+        ({"jwt": ["iss"]}, False),
+        ({"jwt": None}, False),
+        ({}, False),
+        ([], False),
+    ],
+)
+def test_the_pattern_of_one_claim_matches_as_every_other(request_: object, matches: bool) -> None:
+    pattern = parse({"jwt": {"iss": "x"}})
+
+    assert compile_request(pattern)(request_) is matches
+    assert compile_pattern(pattern)(request_, request_) is matches

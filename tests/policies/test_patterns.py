@@ -1,10 +1,28 @@
 from __future__ import annotations
 
+import string
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema_rs import Draft202012Validator, RegexOptions
 
 from flask_foreign_token.policies.patterns import MAX_TEXT, TextTooLong, compile_expression
+
+ANCHORED = ("{}", "^{}", "{}$", "^{}$", "{}.*", "^{}.*", "^{}.*$", "{}.*$")
+ESCAPED = r"\^$.*+?()[]{}|/-"
+A_TEXT = st.text(
+    st.sampled_from("abAB1./-_ é²\u017f\u212a\n\r\u2028^$\\{}[]()|?*+#&~") | st.characters(exclude_categories=["Cs"])
+)
+
+
+def by_engine(source: str, text: str) -> bool:
+    return Draft202012Validator({"pattern": source}, pattern_options=RegexOptions()).is_valid(text)
+
+
+def escaped(text: str) -> str:
+    return "".join(f"\\{character}" if character in ESCAPED else character for character in text)
 
 
 @pytest.mark.parametrize(
@@ -69,5 +87,73 @@ def test_an_expression_that_makes_others_explode_takes_no_time(source: str) -> N
     started = time.perf_counter()
 
     assert not found_in("a" * (MAX_TEXT - 1) + "c")
+
+    assert time.perf_counter() - started < 1
+
+
+@settings(max_examples=1_500, derandomize=True, database=None, deadline=None)
+@given(A_TEXT, st.sampled_from(ANCHORED), A_TEXT, A_TEXT, st.booleans())
+def test_a_plain_text_is_found_where_the_engine_finds_it(
+    literal: str, anchored: str, before: str, after: str, other_case: bool
+) -> None:
+    source = anchored.format(escaped(literal))
+    found_in = compile_expression(source or "a")
+
+    for text in (before, literal, f"{before}{literal}", f"{literal}{after}", f"{before}{literal}{after}"):
+        told = text.swapcase() if other_case else text
+        assert found_in(told) is by_engine(source or "a", told), (source, told)
+
+
+@settings(max_examples=1_000, derandomize=True, database=None, deadline=None)
+@given(
+    st.text(st.sampled_from("^$.*+?ab\\/-{}()[]|\n"), min_size=1, max_size=6), st.text(st.sampled_from("ab.*\n^$\\/-"))
+)
+def test_an_expression_that_resembles_a_plain_text_is_read_as_the_engine_reads_it(source: str, text: str) -> None:
+    try:
+        found_in = compile_expression(source)
+    except ValueError:
+        return
+
+    assert found_in(text) is by_engine(source, text)
+
+
+@pytest.mark.parametrize("anchored", ANCHORED)
+@pytest.mark.parametrize("character", string.printable + "é²")
+def test_no_character_of_a_plain_text_means_more_than_itself(character: str, anchored: str) -> None:
+    for written in (character, f"\\{character}"):
+        source = anchored.format(written)
+        try:
+            found_in = compile_expression(source)
+        except ValueError:
+            continue
+        for text in ("", *string.printable, "é", f"{character}\n", f"\n{character}", f"a{character}", f"{character}a"):
+            assert found_in(text) is by_engine(source, text), (source, text)
+
+
+@pytest.mark.parametrize("anchored", ANCHORED)
+def test_a_plain_text_is_no_more_answered_than_another_expression(anchored: str) -> None:
+    found_in = compile_expression(anchored.format("fhir"))
+
+    assert found_in("fhir")
+    with pytest.raises(TextTooLong):
+        found_in("fhir" + "a" * MAX_TEXT)
+    with pytest.raises(UnicodeEncodeError):
+        found_in("fhir\ud800")
+
+
+@pytest.mark.parametrize("length", [255, 256, 257, 5_000, MAX_TEXT])
+def test_a_plain_text_is_found_in_a_text_of_any_length(length: int) -> None:
+    text = "/fhir/".ljust(length - 3, "a") + "end"
+
+    assert [compile_expression(source)(text) for source in ("^/fhir/", "end$", "ae", f"^{text}$")] == [True] * 4
+    assert [compile_expression(source)(text) for source in ("^fhir/", "en$", "ea", f"^{text}a$")] == [False] * 4
+
+
+def test_a_text_made_to_be_searched_slowly_is_not() -> None:
+    found_in = compile_expression("a" * 90 + "b")
+    text = "a" * MAX_TEXT
+    started = time.perf_counter()
+
+    assert not any(found_in(text) for _ in range(50))
 
     assert time.perf_counter() - started < 1
