@@ -12,6 +12,7 @@ import os
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
+from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from sqlalchemy.exc import ArgumentError
 
 from .errors import CHALLENGE_CHARACTERS, ConfigError
 from .http import host_name
+from .policies.sql_server import KINDS
 
 PREFIX = "FOREIGN_TOKEN_"
 MIN_SECRET = 16
@@ -121,9 +123,14 @@ def _url_prefix(value: object) -> str:
 def _sql_uri(value: object) -> str:
     text = _text(value)
     try:
-        make_url(text)
-    except ArgumentError:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
         raise _Wrong("is not the URL of a database") from None
+    if url.drivername not in KINDS:
+        raise _Wrong(f"is not for one of the drivers {', '.join(KINDS)}")
+    if url.drivername == "sqlite" and (url.query or not PurePath(url.database or "").is_absolute()):
+        # A database in memory would be another one, and empty.
+        raise _Wrong("is not the absolute path of a file, with four slashes and without ? (sqlite:////var/lib/app.db)")
     return text
 
 

@@ -27,6 +27,13 @@ GOOD = [
     ("KEY_GRACE", 60, "60", 60.0),
     ("DEV_MODE", True, "true", True),
     ("SQL_URI", "sqlite:////var/lib/app.db", "sqlite:////var/lib/app.db", "sqlite:////var/lib/app.db"),
+    (
+        "SQL_URI",
+        "postgresql+psycopg://r:p@db/app",
+        "postgresql+psycopg://r:p@db/app",
+        "postgresql+psycopg://r:p@db/app",
+    ),
+    ("SQL_URI", "mariadb+pymysql://r@db/app", "mariadb+pymysql://r@db/app", "mariadb+pymysql://r@db/app"),
     ("ADMIN_URL_PREFIX", "/fhir", "/fhir", "/fhir"),
     ("ADMIN_URL_PREFIX", "/v1/admin", "/v1/admin", "/v1/admin"),
 ]
@@ -61,6 +68,15 @@ BAD = [
     ("DEV_MODE", "yes"),
     ("SQL_URI", "app.db"),
     ("SQL_URI", 7),
+    ("SQL_URI", "postgresql+psycopg://db:port/app"),
+    ("SQL_URI", "postgresql://db/app"),
+    ("SQL_URI", "mysql+mysqldb://db/app"),
+    ("SQL_URI", "oracle+oracledb://db/app"),
+    ("SQL_URI", "sqlite://"),
+    ("SQL_URI", "sqlite:///:memory:"),
+    ("SQL_URI", "sqlite:///app.db"),
+    ("SQL_URI", "sqlite:///file:app?mode=memory&uri=true"),
+    ("SQL_URI", "sqlite:////var/lib/app.db?mode=rwc"),
     ("ADMIN_URL_PREFIX", "fhir"),
     ("ADMIN_URL_PREFIX", "/"),
     ("ADMIN_URL_PREFIX", "/fhir/"),
@@ -93,6 +109,13 @@ def test_a_wrong_value_is_refused_by_name_and_with_one_that_works(name: str, giv
     with pytest.raises(ConfigError, match=rf"^{PREFIX}{name} (is|holds) .*; this works: .+") as refused:
         Settings.read({PREFIX + name: given}, {})
     assert "SECRET" not in name or str(given) not in str(refused.value)
+
+
+def test_a_driver_that_is_not_supported_is_refused_with_those_that_are() -> None:
+    with pytest.raises(ConfigError, match=r"sqlite, postgresql\+psycopg, mysql\+pymysql, mariadb\+pymysql;") as refused:
+        Settings.read({}, {PREFIX + "SQL_URI": "postgresql://reader:the-password@db/app"})
+
+    assert "the-password" not in str(refused.value)
 
 
 @pytest.mark.parametrize("source", ["config", "environ"])
