@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from ..errors import InvalidToken
 from .claims import time_of
@@ -44,6 +44,25 @@ class Evidence(Protocol):
         """Whether it was taken back since, so that what rested on it falls with it."""
 
 
+class Memo:
+    """What was found out of a token, kept as long as the token is and for one owner at a time.
+
+    Threads may find out the same thing twice, so it must be something that comes out the same.
+    """
+
+    __slots__ = ("_kept",)
+
+    def __init__(self) -> None:
+        self._kept: tuple[object, dict[Any, Any]] | None = None
+
+    def of(self, owner: object) -> dict[Any, Any]:
+        """What `owner` keeps here; empty when it keeps nothing, or another came since."""
+        kept = self._kept
+        if kept is None or kept[0] is not owner:
+            kept = self._kept = (owner, {})
+        return kept[1]
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """What a verified credential says. Times are seconds since the epoch; `claims` is read-only at every depth;
@@ -57,6 +76,7 @@ class Token:
     :param claims: all of them, as they came; arrays are tuples. Of an opaque token, what its issuer answered.
     :param introspector: id and version of the resource that vouched for it.
     :param evidence: what the verification rested on: the key that made the signature, or what its issuer answered.
+    :param memo: for those that work with the token, so that they need not do it for each of its requests.
     """
 
     issuer: str
@@ -67,6 +87,7 @@ class Token:
     introspector: Versioned
     evidence: Evidence
     kind: Kind = "jwt"
+    memo: Memo = field(default_factory=Memo, init=False, repr=False, compare=False)
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -112,6 +133,24 @@ class Token:
     def _text(self, name: str) -> str | None:
         value = self.claims.get(name)
         return value if isinstance(value, str) and value else None
+
+
+Checks: TypeAlias = Generator[str, None, Token]
+"""A verification, check by check: the name of each before it is made, and at the end the token."""
+
+
+def concluded(checks: Checks) -> Token:
+    """Make all `checks`.
+
+    :raises InvalidToken: one of them fails.
+    :raises ProviderUnavailable: one of them cannot be made.
+    """
+    while True:
+        try:
+            next(checks)
+        except StopIteration as end:
+            token: Token = end.value
+            return token
 
 
 class Introspector(Protocol):

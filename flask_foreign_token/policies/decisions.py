@@ -1,13 +1,15 @@
-"""Policies, tried one after the other when a request comes."""
+"""The policies of one moment, and what they say of a request."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from .policy import CompiledPolicy, Link
+from .condition import Alternatives
+from .index import Index
+from .policy import TOKEN_PARTS, CompiledPolicy
 from .request import RequestView
 
 logger = logging.getLogger("flask_foreign_token.policies")
@@ -27,14 +29,30 @@ class Decision:
 DENIED: Final = Decision(False, None)
 
 
+REMEMBERED: Final = 100
+"""Decisions that are remembered of one token: guards name few policies, and an explanation every one that there is."""
+
+_NO_REQUEST: Final[Any] = None
+
+
 class Policies:
     """The policies of one state of the registry.
+
+    Those that look at nothing but the token come first, since they are asked once for each token; then the others. Of
+    both, each policy has its place in the order given.
 
     :param policies: those that are active; their ids differ.
     """
 
     def __init__(self, policies: Iterable[CompiledPolicy]) -> None:
-        self._by_id = {policy.id: policy for policy in policies}
+        self._given = tuple(policies)
+        self._by_id = {policy.id: policy for policy in self._given}
+        self._of_token = Index(policy for policy in self._given if policy.rests_on_token)
+        self._of_request = Index(policy for policy in self._given if not policy.rests_on_token)
+        self._of_operation = _by_operation(self._given)
+        # Not the policies themselves, which a token that nobody shows any more would keep in memory.
+        self._owner = object()
+        self._of_anonymous: dict[str | None, Decision] = {}
 
     def __contains__(self, policy_id: object) -> bool:
         return policy_id in self._by_id
@@ -42,18 +60,37 @@ class Policies:
     def __len__(self) -> int:
         return len(self._by_id)
 
+    def __iter__(self) -> Iterator[CompiledPolicy]:
+        """Every policy, in the order in which they are tried."""
+        return (policy for index in (self._of_token, self._of_request) for policy in index)
+
+    def get(self, policy_id: str) -> CompiledPolicy | None:
+        """The policy of that id."""
+        return self._by_id.get(policy_id)
+
+    def are(self, policies: Iterable[CompiledPolicy]) -> bool:
+        """Whether these are the very policies in `policies`, in that order."""
+        return self._given == tuple(policies)
+
+    def candidates(self, view: RequestView) -> list[CompiledPolicy]:
+        """The policies that could allow a request, in the order in which they are tried. Never raises."""
+        return [*self._of_token.candidates(view), *self._of_request.candidates(view)]
+
+    def filed_under(self, policy_id: str) -> Alternatives:
+        """See :meth:`.Index.filed_under`."""
+        return self._of_token.filed_under(policy_id) or self._of_request.filed_under(policy_id)
+
     def decide(self, view: RequestView, names: Sequence[str] = ()) -> Decision:
-        """Try policies until one allows the request.
+        """Try candidates until one allows the request.
 
         A policy that raises does not allow, and does not keep the others from being tried.
 
         :param names: ids of the policies to try, unknown ones never allow; none: every policy.
         """
-        candidates = self._named(names) if names else self._by_id.values()
-        for policy in candidates:
-            if allows(policy, view):
-                return Decision(True, policy.id)
-        return DENIED
+        if names:
+            return self._decide_named(view, names)
+        decision = self._decide_by_token(view)
+        return decision if decision.allowed else _first(self._of_request.candidates(view), view)
 
     def decide_operation(self, view: RequestView, endpoint: str) -> Decision:
         """Whether a policy opens one of the operator's endpoints; only one with a link to that very endpoint can.
@@ -63,14 +100,54 @@ class Policies:
         :param view: of an authenticated caller; to an anonymous one nothing opens.
         :param endpoint: Flask's name for it.
         """
-        link = Link("Operation", endpoint)
-        for policy in self._by_id.values() if view.token is not None else ():
-            if link in policy.links and allows(policy, view):
-                return Decision(True, policy.id)
+        if view.token is None:
+            return DENIED
+        return _first(self._of_operation.get(endpoint, ()), view)
+
+    def _decide_named(self, view: RequestView, names: Sequence[str]) -> Decision:
+        for name in names:
+            policy = self._by_id.get(name)
+            if policy is None:
+                continue
+            decision = self._decide_by_token(view, name) if policy.rests_on_token else _first((policy,), view)
+            if decision.allowed:
+                return decision
         return DENIED
 
-    def _named(self, names: Sequence[str]) -> list[CompiledPolicy]:
-        return [self._by_id[name] for name in names if name in self._by_id]
+    def _decide_by_token(self, view: RequestView, name: str | None = None) -> Decision:
+        """What those say that look at nothing but the token, or the one that is named; asked once for each token."""
+        # A view that was described, or into which parts were put, is not that of its token.
+        if type(view) is not RequestView or not TOKEN_PARTS.isdisjoint(view):
+            return self._ask_of_token(view, name)
+        token = view.token
+        known: dict[str | None, Any] = self._of_anonymous if token is None else token.memo.of(self._owner)
+        decision: Decision | None = known.get(name)
+        if decision is None:
+            # Without the request, so that what is remembered cannot depend on it.
+            decision = self._ask_of_token(RequestView(_NO_REQUEST, token, None), name)
+            if len(known) < REMEMBERED:
+                known[name] = decision
+        return decision
+
+    def _ask_of_token(self, view: RequestView, name: str | None) -> Decision:
+        asked = self._of_token.candidates(view) if name is None else (self._by_id[name],)
+        return _first(asked, view)
+
+
+def _by_operation(policies: Iterable[CompiledPolicy]) -> dict[str, list[CompiledPolicy]]:
+    linked: dict[str, list[CompiledPolicy]] = {}
+    for policy in policies:
+        for link in dict.fromkeys(policy.links):
+            if link.kind == "Operation":
+                linked.setdefault(link.id, []).append(policy)
+    return linked
+
+
+def _first(policies: Iterable[CompiledPolicy], view: RequestView) -> Decision:
+    for policy in policies:
+        if allows(policy, view):
+            return Decision(True, policy.id)
+    return DENIED
 
 
 def allows(policy: CompiledPolicy, view: RequestView) -> bool:
@@ -81,7 +158,7 @@ def allows(policy: CompiledPolicy, view: RequestView) -> bool:
     except Exception as error:  # noqa: BLE001 - whatever goes wrong in an engine means deny
         failure = type(error).__name__
         if failure not in policy.failures:
-            policy.failures.add(failure)
+            policy.failures += (failure,)
             # Only the class: the text of an exception may hold what a caller sent.
             logger.error("AccessPolicy/%s does not allow what it cannot evaluate: %s", policy.id, failure)
         return False

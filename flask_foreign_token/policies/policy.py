@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -11,6 +12,7 @@ from ..errors import Issue, Rejected
 from .complex import AllOf
 from .condition import Alternatives, Condition, Decide
 from .engines import Engines
+from .index import fileable
 from .matcho_engine import Matches
 from .matcho_tree import Contains, Fields, Literal, Node, OneOf
 
@@ -18,6 +20,9 @@ LINKED_PARTS: Final[Mapping[str, str]] = MappingProxyType(
     {"User": "user", "Client": "client", "Operation": "operation"}
 )
 """What a link can name, and the part of the request whose ``id`` it is compared with."""
+
+TOKEN_PARTS: Final = frozenset({"jwt", "token", "client"})
+"""The parts of a request that depend on its token alone."""
 
 _COMMON: Final = frozenset({"resourceType", "id", "meta", "active", "description", "link", "roleName"})
 """What every policy can say, whatever its engine."""
@@ -64,9 +69,9 @@ class PolicyTree:
         return [alternatives for condition in self.conditions for alternatives in condition.equalities()]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class CompiledPolicy:
-    """One state of an AccessPolicy, ready to decide.
+    """One state of an AccessPolicy, ready to decide. There may be thousands: each byte of it counts.
 
     :param version: changes whenever the resource does.
     :param links: alternatives; none: it concerns every request.
@@ -75,8 +80,9 @@ class CompiledPolicy:
     :param allows: what the engine made of the policy; raises when that cannot be told.
     :param reads: the parts of the request that `concerns` and `allows` can look at.
     :param deterministic: whether the same parts always get the same answer.
-    :param equalities: by which it can be filed, see :meth:`.Condition.equalities`.
-    :param failures: the exceptions that were logged, by class; each is logged once for a version of the policy.
+    :param equalities: by which it can be filed, see :func:`.fileable`.
+    :param failures: the exceptions that were logged, by class; each is logged once for a version of the policy. They
+        alone ever change.
     """
 
     id: str
@@ -88,7 +94,12 @@ class CompiledPolicy:
     reads: frozenset[str]
     deterministic: bool = False
     equalities: tuple[Alternatives, ...] = ()
-    failures: set[str] = field(default_factory=set, repr=False, compare=False)
+    failures: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def rests_on_token(self) -> bool:
+        """Whether one answer holds for all requests with the same token."""
+        return self.deterministic and self.reads <= TOKEN_PARTS
 
 
 def parse_policy(policy_id: str, body: Mapping[str, object], engines: Engines) -> PolicyTree:
@@ -126,10 +137,16 @@ def compile_policy(policy_id: str, version: str, body: Mapping[str, object], eng
         links=tree.links,
         concerns=None if tree.linked is None else tree.linked.compile(),
         allows=tree.condition.compile(),
-        reads=frozenset[str]().union(*(condition.reads for condition in tree.conditions)),
+        reads=_shared(frozenset[str]().union(*(condition.reads for condition in tree.conditions))),
         deterministic=all(condition.deterministic for condition in tree.conditions),
-        equalities=tuple(tree.equalities()),
+        equalities=fileable(tree.equalities()),
     )
+
+
+@lru_cache(maxsize=1024)
+def _shared(parts: frozenset[str]) -> frozenset[str]:
+    """One set in place of all that are equal: policies are many, and read much the same."""
+    return parts
 
 
 def has_role(role: str) -> Condition:

@@ -30,7 +30,7 @@ from ..transactions import Transactions
 from .edits import Check, Edit, Outcome, State, refuse_unmet, written
 from .feed import USER, Change, ChangeFeed, News
 from .registry import Contents, Kept
-from .resources import Key, Resource, digest, identify
+from .resources import Key, Resource, digest, identify, sharing_texts
 
 _INFO = "foreign_token.registry"
 
@@ -231,7 +231,7 @@ def _resources(rows: Iterable[_Row]) -> list[Resource]:
     state = State.of((row.key, _entry_of(row)) for row in rows)
     if state.issues:
         raise Rejected(state.issues)
-    return list(state.resources)
+    return sharing_texts(state.resources)
 
 
 def _entry_of(row: _Row) -> Resource | Rejected:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from sys import intern
 from typing import Any, Literal
 
 from marshmallow import ValidationError
@@ -235,6 +236,15 @@ def canonical(body: Mapping[str, object]) -> str:
         raise Rejected.at("", "cannot be written as JSON") from None
 
 
+def sharing_texts(resources: Iterable[Resource]) -> list[Resource]:
+    """The same resources, with one text in place of equal ones: policies are many, and say much the same."""
+    texts: dict[str, str] = {}
+    return [
+        replace(resource, body={intern(name): _shared(value, texts) for name, value in resource.body.items()})
+        for resource in resources
+    ]
+
+
 def digest(text: str) -> str:
     """A short name of `text`, 16 characters, from which it cannot be read."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -243,6 +253,16 @@ def digest(text: str) -> str:
 def version_of(body: Mapping[str, object]) -> str:
     """A version that depends on the body alone, for registries that count none."""
     return digest(canonical(body))
+
+
+def _shared(value: object, texts: dict[str, str]) -> object:
+    if isinstance(value, str):
+        return texts.setdefault(value, value)
+    if isinstance(value, dict):
+        return {intern(name): _shared(item, texts) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_shared(item, texts) for item in value]
+    return value
 
 
 def _type_of(body: Mapping[str, object]) -> str:

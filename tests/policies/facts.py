@@ -7,6 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from flask_foreign_token.introspection.token import Token, Versioned
+from flask_foreign_token.policies.request import RequestView
+from flask_foreign_token.policies.simulated import simulated
 
 
 class Key:
@@ -23,3 +25,8 @@ def token(claims: Mapping[str, Any] = MappingProxyType({"iss": "https://issuer.e
         introspector=Versioned("issuer", "1"),
         evidence=Key(),
     )
+
+
+def view_of(parts: Mapping[str, object]) -> RequestView:
+    """A request of which only `parts` exist."""
+    return simulated(parts)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from flask_foreign_token.policies.decisions import DENIED, Decision, Policies
 from flask_foreign_token.policies.engines import Engines
-from flask_foreign_token.policies.policy import compile_policy
+from flask_foreign_token.policies.policy import Link, compile_policy
 from flask_foreign_token.policies.request import RequestView
 
 from .facts import token
@@ -63,3 +64,32 @@ def test_nothing_opens_to_an_anonymous_caller() -> None:
     anonymous.update(operation={"id": READ})
 
     assert linked(f"Operation/{READ}").decide_operation(anonymous, READ) == DENIED
+
+
+class Links(tuple[Link, ...]):
+    """Counts how often somebody goes through it."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[Link]:
+        Links.looks += 1
+        return super().__iter__()
+
+    def __contains__(self, link: object) -> bool:
+        Links.looks += 1
+        return super().__contains__(link)
+
+
+def test_only_policies_that_name_the_endpoint_are_looked_at() -> None:
+    compiled = [
+        compile_policy(f"p-{number}", "1", {"engine": "allow", "link": [{"reference": f"Operation/{name}"}]}, Engines())
+        for number, name in enumerate([*(f"other-{number}" for number in range(100)), READ])
+    ]
+    for policy in compiled:
+        policy.links = Links(policy.links)
+    policies = Policies(compiled)
+    Links.looks = 0
+
+    assert policies.decide_operation(view(READ), READ) == Decision(True, "p-100")
+    assert policies.decide_operation(view("other"), "other") == DENIED
+    assert Links.looks == 0

@@ -1,0 +1,190 @@
+"""Policies filed by what must be equal in every request that they allow, so that a request looks at few of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from .condition import Alternatives, Equality
+from .equality import OBJECT
+from .matcho_tree import Scalar
+
+if TYPE_CHECKING:
+    from .policy import CompiledPolicy
+
+CHEAP: Final = frozenset(
+    {"jwt", "token", "user", "client", "operation", "uri", "request-method", "scheme", "remote-addr"}
+)
+"""The parts by which policies are filed: every request pays for them, so that they must cost next to nothing."""
+
+CROWD: Final = 8
+"""Policies that stand under one value before they are filed once more among themselves."""
+
+LEVELS: Final = 3
+"""How often policies are filed within each other."""
+
+_SCALAR: Final = (str, int, float)
+
+Entry: TypeAlias = tuple[int, Sequence[Alternatives]]
+"""The place of a policy in the order, and what it can be filed under."""
+
+
+class Index:
+    """Policies, and which of them a request may be allowed by.
+
+    A policy stands under the rarest of its equalities, one whose most common value the fewest others carry; one that
+    has none is a candidate for every request. Where many stand under the same value, they are filed by their other
+    equalities again. A request pays for the paths that policies are filed under, or for the values that it has, of both
+    the fewer; not for the number of policies.
+
+    :param policies: in the order in which they are handed out.
+    """
+
+    __slots__ = ("_filed_under", "_policies", "_shelf")
+
+    def __init__(self, policies: Iterable[CompiledPolicy]) -> None:
+        self._policies = tuple(policies)
+        entries = [(place, policy.equalities) for place, policy in enumerate(self._policies)]
+        chosen = _rarest(entries)
+        self._filed_under = {self._policies[place].id: group for place, group in chosen.items()}
+        self._shelf = _shelf(entries, chosen)
+
+    def __iter__(self) -> Iterator[CompiledPolicy]:
+        return iter(self._policies)
+
+    def candidates(self, view: Mapping[str, object]) -> list[CompiledPolicy]:
+        """The policies that could allow a request, in order: every one that does is among them. Never raises."""
+        found: set[int] = set()
+        self._shelf.look(view, found)
+        policies = self._policies
+        return [policies[place] for place in sorted(found)]
+
+    def filed_under(self, policy_id: str) -> Alternatives:
+        """What a request must have one of to have the policy as a candidate; empty: it is one for every request."""
+        return self._filed_under.get(policy_id, ())
+
+
+def fileable(equalities: Iterable[Alternatives]) -> tuple[Alternatives, ...]:
+    """Those of `equalities` that a policy can be filed under."""
+    groups = (group for group in equalities if group and all(map(_is_fileable, group)))
+    # By type, since 1 and true are equal to Python.
+    return tuple(_shared(group) if all(type(value) is str for _, value in group) else group for group in groups)
+
+
+@lru_cache(maxsize=1024)
+def _shared(group: Alternatives) -> Alternatives:
+    """One group in place of all that are equal: thousands of policies may name the same issuer."""
+    return group
+
+
+def _is_fileable(equality: Equality) -> bool:
+    path, value = equality
+    # Engines of other packages say what they like, and nothing of it may keep a registry from being loaded.
+    return isinstance(path, tuple) and path[:1] != () and path[0] in CHEAP and isinstance(value, _SCALAR)
+
+
+@dataclass(slots=True, eq=False)
+class _Drawer:
+    """What is filed at one place of the request.
+
+    :param inside: drawers for the members of the object that stands there.
+    :param under: places, by the scalar that stands there.
+    """
+
+    inside: dict[str, _Drawer] = field(default_factory=dict)
+    under: dict[Scalar, tuple[int, ...] | _Shelf] = field(default_factory=dict)
+
+    def at(self, path: Iterable[str]) -> _Drawer:
+        """The drawer for a path from here, made where there is none."""
+        drawer = self
+        for key in path:
+            below = drawer.inside.get(key)
+            if below is None:
+                below = drawer.inside[key] = _Drawer()
+            drawer = below
+        return drawer
+
+    def open(self, value: object, view: Mapping[str, object], found: set[int]) -> None:
+        """Add what is filed under `value`, which stands here in a request; nothing for a list or null."""
+        if isinstance(value, _SCALAR):
+            here = self.under.get(value, ())
+            if isinstance(here, _Shelf):
+                here.look(view, found)
+            else:
+                found.update(here)
+        elif isinstance(value, OBJECT):
+            # As many steps as the smaller has keys: policies may name many claims, or a token have them.
+            for key in self.inside.keys() & value.keys():
+                self.inside[key].open(value[key], view, found)
+
+
+@dataclass(slots=True, eq=False)
+class _Shelf:
+    """Policies, filed.
+
+    :param loose: places of those that are filed under nothing.
+    :param parts: a drawer for each part of the request.
+    """
+
+    loose: tuple[int, ...]
+    parts: _Drawer = field(default_factory=_Drawer)
+
+    def look(self, view: Mapping[str, object], found: set[int]) -> None:
+        """Add the places of all that a request finds."""
+        found.update(self.loose)
+        for name, drawer in self.parts.inside.items():
+            try:
+                # Only item access builds a part.
+                part = view[name]
+            except Exception:  # noqa: BLE001, S112 - whether it is missing or cannot be told, what asks for it is denied
+                continue
+            drawer.open(part, view, found)
+
+
+def _shelf(entries: Sequence[Entry], chosen: Mapping[int, Alternatives], level: int = 1) -> _Shelf:
+    by_path: dict[tuple[str, ...], dict[Scalar, list[Entry]]] = {}
+    for entry in entries:
+        for path, value in chosen.get(entry[0], ()):
+            by_path.setdefault(path, {}).setdefault(value, []).append(entry)
+    shelf = _Shelf(tuple([place for place, _ in entries if place not in chosen]))
+    for path, by_value in by_path.items():
+        drawer = shelf.parts.at(path)
+        drawer.under = {value: _among_themselves(under, chosen, level) for value, under in by_value.items()}
+    return shelf
+
+
+def _among_themselves(
+    entries: Sequence[Entry], chosen: Mapping[int, Alternatives], level: int
+) -> tuple[int, ...] | _Shelf:
+    """What stands under one value: policies, or where they are too many for that, a shelf of them."""
+    if len(entries) == 1:
+        return entries[0][:1]
+    places = tuple([place for place, _ in entries])
+    if len(places) <= CROWD or level == LEVELS:
+        return places
+    # Not by alternatives, since a policy would stand under each of them once for each of the value's.
+    left = [
+        (place, [group for group in groups if len(group) == 1 and group != chosen[place]]) for place, groups in entries
+    ]
+    chosen_here = _rarest(left)
+    if len(set(chosen_here.values())) < 2:
+        return places
+    return _shelf(left, chosen_here, level + 1)
+
+
+def _rarest(entries: Sequence[Entry]) -> dict[int, Alternatives]:
+    """What each policy is filed under, by its place; those that cannot be are left out."""
+    groups_of_each = (groups for _, groups in entries)
+    carried = Counter(chain.from_iterable(chain.from_iterable(groups_of_each)))
+
+    def commonness(group: Alternatives) -> int:
+        # Most have one; this runs for every policy whenever one changes.
+        return carried[group[0]] if len(group) == 1 else max(carried[equality] for equality in group)
+
+    return {
+        place: groups[0] if len(groups) == 1 else min(groups, key=commonness) for place, groups in entries if groups
+    }
