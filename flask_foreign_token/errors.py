@@ -99,7 +99,9 @@ class Refusal(HTTPException):
     :param description: which check failed, for the caller to read.
     :param hint: for the developer: resource, setting and the command that mends it; sent under ``app.debug`` only.
 
-    ``realm`` and ``resource_metadata`` are the application's; the extension sets them before it lets a refusal go.
+    ``realm`` and ``resource_metadata`` are the application's; the extension sets them before it lets a refusal go. It
+    then gives it a ``decision_id`` too, by which the log tells what was decided: 16 hexadecimal digits. One that an app
+    raises by itself has none.
     """
 
     error: str
@@ -119,7 +121,11 @@ class Refusal(HTTPException):
         super().__init__()
         self.description = description or self.text
         self.hint = hint
+        self.advice: str | None = None
+        """What the developer could do to find out more, where nothing is known to be wrong; sent as a hint, and logged
+        nowhere."""
         self.show_hint = False
+        self.decision_id: str | None = None
 
     def challenge(self) -> str:
         """The value of ``WWW-Authenticate``: each attribute once, in the characters the RFC allows.
@@ -144,8 +150,10 @@ class Refusal(HTTPException):
         body = {"error": self.error}
         if self.description:
             body["error_description"] = self.description
-        if self.show_hint and self.hint:
-            body["hint"] = self.hint
+        if self.show_hint and (hint := self.hint or self.advice):
+            body["hint"] = hint
+        if self.decision_id is not None:
+            body["decision_id"] = self.decision_id
         return json.dumps(body)
 
     def get_headers(

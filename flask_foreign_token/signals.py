@@ -12,3 +12,11 @@ user_created = _signals.signal(
     :class:`~flask_foreign_token.users.provisioning.UserSnapshot`. An exception in a receiver ends that request; the
     user stays.""",
 )
+
+access_decided = _signals.signal(
+    "access-decided",
+    doc="""Sent by an app, in the request that was decided about, for what a guard or the operator's endpoints allow and
+    for every refusal; carries ``decision``, an :class:`~flask_foreign_token.audit.AccessDecision`. An exception in a
+    receiver ends a request that was allowed, so that nothing is let in that could not be noted. A refusal stands
+    whatever a receiver does; that it failed is logged.""",
+)

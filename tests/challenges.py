@@ -1,4 +1,4 @@
-"""A parser of ``WWW-Authenticate`` that takes nothing but what the RFCs allow."""
+"""What a refusal says: a parser of ``WWW-Authenticate`` that takes nothing but what the RFCs allow, and the body."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _PARAMETER = re.compile(rf"({_TOKEN})=({_TOKEN}|{_QUOTED})(?:[ \t]*,[ \t]*(?=[^,
 _TEXT = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 _URL = re.compile(r"https?://[!#-\[\]-~]+")
+_DECISION_ID = re.compile("[0-9a-f]{16}")
 _CODES = re.compile("invalid_request|invalid_token|insufficient_scope")
 _SYNTAX = {
     "realm": _TEXT,
@@ -74,3 +75,14 @@ def bearer(answer: Any) -> dict[str, str]:
         if name not in _SYNTAX or not _SYNTAX[name].fullmatch(value):
             raise ValueError(f"{name} says what it must not: {lines[0]!r}")
     return challenge.parameters
+
+
+def body(refusal: Any) -> dict[str, str]:
+    """What the body of a refusal says beside the id of the decision, which differs each time.
+
+    :raises ValueError: there is no such id.
+    """
+    said = dict(refusal.json)
+    if not _DECISION_ID.fullmatch(said.pop("decision_id", "")):
+        raise ValueError(f"no decision_id: {refusal.json!r}")
+    return said
