@@ -47,16 +47,20 @@ class Documents:
     def _read(self, file: str, faults: Faults) -> None:
         shown = "standard input" if file == STANDARD_INPUT else file
         try:
-            found = list(_items(read_yaml_all(_content(file))))
+            found = list(_items(read_yaml_all(content(file))))
         except ValueError as reason:
             raise Rejected([Issue(shown, "", str(reason))]) from None
         if not found:
             raise Rejected([Issue(shown, "", "holds no resource")])
         for place, item in found:
             with faults.gathered():
-                self._add(shown, place, item)
+                self.add(shown, place, item)
 
-    def _add(self, file: str, place: str, item: object) -> None:
+    def add(self, file: str, place: str, item: object) -> None:
+        """Take one more resource, which stands at a place of a file.
+
+        :raises Rejected: it is none, or stands in one of the files already.
+        """
         if isinstance(item, Mapping) and item.get("resourceType") == "User":
             raise Rejected([Issue(_name(file, item), "", _USER)])
         try:
@@ -70,8 +74,11 @@ class Documents:
         self.bodies[key] = cast("Mapping[str, object]", item)
 
 
-def _content(file: str) -> bytes:
-    """:raises ValueError: it cannot be read, or is too large."""
+def content(file: str) -> bytes:
+    """What is in a file, or comes from standard input.
+
+    :raises ValueError: it cannot be read, or is too large.
+    """
     try:
         if file == STANDARD_INPUT:
             raw = sys.stdin.buffer.read(MAX_SIZE + 1)
