@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Request, g
+from flask import Flask, Request, Response, g, has_request_context
 from flask import request as current_request
 from sqlalchemy import Engine, inspect
 
 from . import credentials, metadata
 from .admin.routes import ENDPOINTS, blueprint
-from .decorators import open_views, scopes_of
+from .audit import Why
+from .debugging import debug, warn
+from .decorators import open_views, policies_of, requirements_of, scopes_of
 from .errors import (
     CHALLENGE_CHARACTERS,
     ConfigError,
     DatabaseUnavailable,
     InvalidToken,
+    Issue,
     Misconfigured,
     ProviderUnavailable,
     Refusal,
     RegistryUnavailable,
+    Rejected,
 )
-from .request_state import ANONYMOUS, ANY_POLICY, Identity, RequestState, begin, enforce
+from .request_state import ANONYMOUS, ANY_POLICY, Identity, RequestState, Requirement, begin, enforce, note_refusal
 from .runtime import Runtime
 from .settings import Settings
 from .transactions import unavailable_as_refusal
@@ -37,7 +41,9 @@ if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
 
     from .introspection.remote_keys import KeySourceState
+    from .policies.python import CodePolicies
     from .registry.database import RegistryTables
+    from .registry.snapshot import RegistrySnapshot
     from .users.models import Models
 
 logger = logging.getLogger(__name__)
@@ -69,6 +75,7 @@ class Application:
     """One app's part of the extension; stands in ``app.extensions["foreign_token"]``.
 
     :param file: the database's, where both are the extension's own; its folder is made before the first connection.
+    :param policies: those in Python.
     """
 
     def __init__(
@@ -79,6 +86,7 @@ class Application:
         models: Models,
         tables: RegistryTables,
         file: Path | None,
+        policies: CodePolicies,
     ) -> None:
         self.app = app
         self.settings = settings
@@ -86,6 +94,7 @@ class Application:
         self.models = models
         self.tables = tables
         self.file = file
+        self.policies = policies
         self.authenticate: Callable[[RequestState], Identity] = self.identify
         """Who makes a request; replaced for a while by :func:`~flask_foreign_token.testing.acting_as`."""
         self._realm = settings.realm or _realm_of(app.name)
@@ -94,6 +103,7 @@ class Application:
         self._pid = os.getpid()
         self._views: _Views | None = None
         self._hints: set[str] = set()
+        warn(self)
 
     def runtime(self) -> Runtime:
         """What this process holds for the app; made at its first use, so that a fork shares no pool, lock or thread."""
@@ -133,9 +143,10 @@ class Application:
         """Whether absent tables are ours to create: where there are migrations, those do it."""
         return "migrate" not in self.app.extensions
 
-    def before_request(self) -> None:
+    def before_request(self) -> Response | None:
         """Start a request with nothing known of it, then find out who makes it.
 
+        :return: what is answered in place of the view; none: the request goes on.
         :raises Refusal: the credential is not taken, or ``PROTECT`` is on and no policy allows the request.
         """
         request: Request = current_request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
@@ -146,10 +157,36 @@ class Application:
         if views.open:
             raise self.refused(Misconfigured())
         if self._passes(request, views):
-            return
+            return None
         state.authenticate()
-        if self.settings.protect == "all" and request.endpoint not in views.operator:
+        is_operators = request.endpoint in views.operator
+        if self.settings.dev_mode and not is_operators and (debugged := debug(state)) is not None:
+            return debugged
+        if self.settings.protect == "all" and not is_operators:
             state.enforce(ANY_POLICY)
+        return None
+
+    def guards_of(self, request: Request) -> list[Requirement] | None:
+        """What `request` must meet to reach its view, in the order in which that is asked; none: it reaches no view of
+        the app. The operator's endpoints have a guard of their own, see :meth:`is_operators`."""
+        views = self._views or self._read_views()
+        if self._passes(request, views):
+            return None
+        found = [ANY_POLICY] if self.settings.protect == "all" and request.endpoint not in views.operator else []
+        for name in request.blueprints:
+            for hook in self.app.before_request_funcs.get(name, ()):
+                found += requirements_of(hook, request.method)
+        found += requirements_of(self.app.view_functions[str(request.endpoint)], request.method)
+        return list(dict.fromkeys(found))
+
+    def is_operators(self, endpoint: str | None) -> bool:
+        """Whether it is one of the operator's endpoints."""
+        return endpoint in (self._views or self._read_views()).operator
+
+    @property
+    def open_views(self) -> tuple[str, ...]:
+        """Endpoints whose guard does not hold, for which every request is refused."""
+        return (self._views or self._read_views()).open
 
     def serve_metadata(self, resource: str) -> None:
         """Add a route for the metadata of `resource` (:rfc:`9728#section-3`).
@@ -191,13 +228,44 @@ class Application:
         runtime = self.runtime()
         try:
             runtime.prepare_tables()
-            runtime.registry.load()
+            self._check_registry(runtime)
         finally:
             runtime.release()
 
+    def faults_of_guards(self, snapshot: RegistrySnapshot) -> list[Issue]:
+        """The policies that guards ask for by name and that allow nothing, and those in Python that stand before
+        stored ones."""
+        # Read anew: until the first request, routes can be added.
+        absent = [
+            Issue(f"view {view!r}", "", f"asks for AccessPolicy/{name}, which {reason}")
+            for view, names in policies_of(self.app.view_functions).items()
+            for name, reason in self._absent(names, snapshot)
+        ]
+        hidden = [name for name in self.policies if ("AccessPolicy", name) in snapshot.resources]
+        reason = "is also a policy in Python, which alone is asked where a view names it; give one of them another name"
+        return [*absent, *(Issue(f"AccessPolicy/{name}", "id", reason) for name in hidden)]
+
+    def _check_registry(self, runtime: Runtime) -> None:
+        issues: tuple[Issue, ...] = ()
+        try:
+            snapshot = runtime.registry.load()
+        except Rejected as rejected:
+            issues = rejected.issues
+            try:
+                snapshot = runtime.registry.current()
+            except Refusal:
+                raise rejected from None
+        issues = (*issues, *self.faults_of_guards(snapshot))
+        if issues:
+            raise Rejected(issues)
+
     def key_sources(self) -> list[KeySourceState]:
         """How things stand with the keys of providers: see :meth:`.ForeignToken.key_sources`."""
-        return self.runtime().registry.current().key_sources
+        try:
+            return self.runtime().registry.current().key_sources
+        except Refusal as refusal:
+            self.refused(refusal)
+            raise
 
     def identify(self, state: RequestState) -> Identity:
         """Who makes a request, by the credential that it brought.
@@ -229,8 +297,15 @@ class Application:
         """What policies see of `user`, a row of the app's model that has been stored."""
         return self.runtime().users.snapshot_of(inspect(user).identity[0])
 
-    def refused(self, refusal: Refusal) -> Refusal:
-        """`refusal` with what only the app knows, noted in the log where an operator can do something about it."""
+    def refused(self, refusal: Refusal, why: Why | None = None) -> Refusal:
+        """`refusal` with what only the app knows, noted in the log where an operator can do something about it.
+
+        In a request it becomes a decision, once, of which the log and the signal tell.
+
+        :param why: see :func:`.audit.note_refused`.
+        """
+        if refusal.decision_id is not None:
+            return refusal
         refusal.realm = self._realm
         refusal.resource_metadata = self._metadata_address
         refusal.show_hint = self.app.debug
@@ -239,6 +314,8 @@ class Application:
             self._log_once(refusal)
         if isinstance(refusal, DatabaseUnavailable) and refusal.__cause__ is not None:
             logger.error("the database cannot be used: %s", type(refusal.__cause__).__name__)
+        if has_request_context():
+            note_refusal(self, refusal, why)
         return refusal
 
     def _log_once(self, refusal: Refusal) -> None:
@@ -246,14 +323,24 @@ class Application:
             self._hints.add(refusal.hint)
             logger.warning("%s: %s", type(refusal).__name__, refusal.hint)
 
-    def hint_for_denial(self, endpoint: str | None, missing: list[str], stored: int) -> str | None:
-        """What an operator should know about a denial that configuration causes."""
-        if missing:
-            names = ", ".join(f"AccessPolicy/{name}" for name in missing)
-            return f"view {endpoint!r} asks for {names}, which the registry does not hold; {_HOW_TO_ADD}"
-        if not stored:
-            return f"the registry holds no AccessPolicy, so every guarded request is denied; {_HOW_TO_ADD}"
-        return None
+    def hint_for_denial(self, endpoint: str | None, names: Sequence[str], snapshot: RegistrySnapshot) -> str | None:
+        """What an operator should know about a denial that configuration causes.
+
+        :param names: the policies that the guard asks for by name.
+        """
+        if absent := self._absent(names, snapshot):
+            named = ", and for ".join(f"AccessPolicy/{name}, which {reason}" for name, reason in absent)
+            return f"view {endpoint!r} asks for {named}; {_HOW_TO_ADD}"
+        if names or snapshot.policies:
+            return None
+        if any(issue.resource.startswith("AccessPolicy/") for issue in snapshot.out_of_service):
+            return "no AccessPolicy is in force, since some are out of service; `flask foreign-token doctor` says why"
+        return f"the registry holds no AccessPolicy, so every guarded request is denied; {_HOW_TO_ADD}"
+
+    def _absent(self, names: Sequence[str], snapshot: RegistrySnapshot) -> list[tuple[str, str]]:
+        """Those of `names` that allow nothing, each with the reason."""
+        stored = ((name, snapshot.absence_of_policy(name)) for name in names if name not in self.policies)
+        return [(name, reason) for name, reason in stored if reason is not None]
 
     def hint_for_unknown_issuer(self) -> str:
         """What an operator should know when a token of a foreign issuer comes."""

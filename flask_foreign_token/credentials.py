@@ -42,6 +42,16 @@ def read(request: Request) -> Credential | None:
     return Credential("bearer", match[1])
 
 
+def readable_token(request: Request) -> str | None:
+    """The bearer token in the header of `request`, whatever else is wrong with the request; none where there is none.
+
+    For what is noted about a request that is refused, not for deciding about one.
+    """
+    header = request.environ.get("HTTP_AUTHORIZATION") or ""
+    match = _BEARER.fullmatch(header) if len(header) <= MAX_HEADER else None
+    return None if match is None else match[1]
+
+
 def _second_token(request: Request) -> bool:
     if request.environ.get("QUERY_STRING") and "access_token" in request.args:
         return True

@@ -16,6 +16,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 _GUARDS = "__foreign_token_guards__"
 _SCOPES = "__foreign_token_scopes__"
+_REQUIREMENT = "__foreign_token_requirement__"
+_POLICIES = "__foreign_token_policies__"
 _SCOPE_CHARACTERS = CHALLENGE_CHARACTERS - {" "}
 
 
@@ -30,7 +32,8 @@ def require_policy(*arguments: Any, scope: str | Iterable[str] | None = None) ->
     `scope` must be granted as well, whatever the policies say. Views may be ``async``; for class-based views, put it
     into ``decorators`` or on a method.
 
-    :param arguments: policy ids, or the view itself.
+    :param arguments: policy ids, or the view itself. An id means the policy in Python of that name, if there is one,
+        see :meth:`.ForeignToken.policy`; else the stored one.
     :param scope: one or several scopes, as a text separated by spaces or a list (:rfc:`6749#section-3.3`).
     :raises ConfigError: `scope` is empty or holds what is none, or the name of a policy is not a text.
     :raises TypeError: a class was decorated.
@@ -56,6 +59,45 @@ def scopes_of(views: Iterable[Callable[..., Any]]) -> list[str]:
     :param views: as they are registered; of a class-based view, every method counts.
     """
     return sorted({scope for view in views for step in _reached(view) for scope in getattr(step, _SCOPES, ())})
+
+
+def policies_of(view_functions: Mapping[str, Callable[..., Any]]) -> dict[str, list[str]]:
+    """The policies that guards ask for by name, sorted, by endpoint; endpoints whose guards name none are left out.
+
+    :param view_functions: as :func:`scopes_of` has them.
+    """
+    named = {
+        endpoint: sorted({name for step in _reached(view) for name in getattr(step, _POLICIES, ())})
+        for endpoint, view in sorted(view_functions.items())
+    }
+    return {endpoint: names for endpoint, names in named.items() if names}
+
+
+def holding_to(requirement: Requirement) -> Callable[[View], View]:
+    """Marks a hook that holds requests to `requirement`, so that :func:`requirements_of` knows of it."""
+
+    def mark(hook: View) -> View:
+        hook.__dict__[_REQUIREMENT] = requirement
+        return hook
+
+    return mark
+
+
+def requirements_of(view: Callable[..., Any], method: str) -> list[Requirement]:
+    """What the guards on the way of a request ask for, outermost first, each guard once.
+
+    :param view: as it is registered, or a hook.
+    :param method: the request's; in a class-based view each method can have guards of its own.
+    """
+    steps = _behind(view)
+    view_class = getattr(view, "view_class", None)
+    if isinstance(view_class, type):
+        called = method.lower() if method != "HEAD" or hasattr(view_class, "head") else "get"
+        inner = [getattr(view_class, name, None) for name in ("dispatch_request", called)]
+        steps += [step for item in inner if _is_view_like(item) for step in _behind(item)]
+    found = [step.__dict__[_REQUIREMENT] for step in steps if _REQUIREMENT in getattr(step, "__dict__", {})]
+    # What wraps a guard has a copy of its attributes.
+    return list({id(requirement): requirement for requirement in found}.values())
 
 
 def _is_open(view: Callable[..., Any]) -> bool:
@@ -105,6 +147,8 @@ def _guard(view: View, requirement: Requirement) -> View:
 
     _mark(view, guarded)
     guarded.__dict__[_SCOPES] = requirement.scopes
+    guarded.__dict__[_REQUIREMENT] = requirement
+    guarded.__dict__[_POLICIES] = requirement.policies
     return guarded  # type: ignore[return-value]
 
 

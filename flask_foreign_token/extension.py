@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 import sqlalchemy as sa
@@ -14,16 +15,20 @@ from flask_sqlalchemy import SQLAlchemy
 
 from .application import Application
 from .cli import commands
-from .errors import ConfigError, Misconfigured
+from .decorators import holding_to
+from .errors import ConfigError
 from .introspection.remote_keys import KeySourceState
+from .policies.python import CodePolicies, Function
 from .registry.database import tables_for
-from .request_state import globals_class
+from .request_state import ANY_POLICY, globals_class, without_extension
 from .settings import Settings
 from .users.models import models_for
 
 logger = logging.getLogger(__name__)
 
 EXTENSION = "foreign_token"
+
+Asked = TypeVar("Asked", bound=Function)
 
 
 class ForeignToken:
@@ -47,6 +52,7 @@ class ForeignToken:
         self._db = db
         self._user_class = user_class
         self._active_attribute = active_attribute
+        self._policies = CodePolicies()
         self._apps: WeakSet[Flask] = WeakSet()
         if app is not None:
             self.init_app(app)
@@ -62,7 +68,7 @@ class ForeignToken:
         settings = Settings.read(app.config, os.environ)
         db, file = self._database(app)
         models = models_for(db, self._user_class, self._active_attribute)
-        application = Application(app, settings, db, models, tables_for(db.metadata), file)
+        application = Application(app, settings, db, models, tables_for(db.metadata), file, self._policies)
         app.extensions[EXTENSION] = application
         app.app_ctx_globals_class = globals_class(application, app.app_ctx_globals_class)
         app.before_request_funcs.setdefault(None, []).insert(0, application.before_request)
@@ -84,11 +90,32 @@ class ForeignToken:
             # Before those that are there already: one of them may answer.
             hooks.insert(0, hooks.pop())
 
+    def policy(self, name: str) -> Callable[[Asked], Asked]:
+        """Make a policy of a function, for the views that name it in :func:`.require_policy`, and for no others.
+
+        The function gets what policies see of the request, as a dictionary of its own, and returns ``True`` to allow
+        it. Whatever else it returns denies; so does what it raises, which is logged once. A stored policy of the same
+        id has no part in what such a view decides.
+
+        It can be used before :meth:`init_app` and after it, and holds for every app of this instance.
+
+        :param name: 1 character or more, not blank.
+        :raises ConfigError: `name` is taken, or what is decorated is no plain function.
+        """
+
+        def add(function: Asked) -> Asked:
+            self._policies.add(name, function)
+            return function
+
+        self._policies.check_name(name)
+        return add
+
     def check(self, app: Flask | None = None) -> None:
         """Make our tables where that is ours to do, and load the registry; for a ``wsgi.py`` that must not start ill.
 
         :param app: the current app if none, else the only one.
-        :raises Rejected: the registry does not load; names every fault.
+        :raises Rejected: the registry does not load, a view asks for a policy that is not in force, or a policy in
+            Python has the id of a stored one; names every fault.
         :raises Unavailable: the database cannot be reached, or our tables are not there.
         :raises ConfigError: a view is registered without its guard.
         """
@@ -147,9 +174,10 @@ def _place_file(app: Flask) -> Path | None:
     return file
 
 
+@holding_to(ANY_POLICY)
 def _hold_to_any_policy() -> None:
     application: Application | None = current_app.extensions.get(EXTENSION)
     if application is None:
         logger.error("a blueprint is protected, but init_app was not called for its app")
-        raise Misconfigured
+        raise without_extension()
     application.hold_to_any_policy()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Request, current_app, has_request_context
 from flask import request as current_request
 from flask.globals import request_ctx
 
+from .audit import Why, note_allowed, note_refused
+from .denials import reasons
 from .errors import AccessDenied, AuthenticationRequired, InsufficientScope, Misconfigured, Refusal
 from .introspection.token import Token
-from .policies.decisions import Decision
 from .policies.request import RequestView
 from .users.provisioning import UserSnapshot
 
@@ -25,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _ATTRIBUTE = "foreign_token_state"
 _UNLOADED: Any = object()
+_HOW_TO_FIND_OUT = "none of the policies allows the request; `flask foreign-token explain` shows why"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,12 @@ class Identity:
 
     :param token: verified; none when the request is anonymous.
     :param user: none also when the introspector has no provider, or users are not created and this one is unknown.
+    :param token_digest: SHA-256 of the token as it was sent; none where no token was.
     """
 
     token: Token | None = None
     user: UserSnapshot | None = None
+    token_digest: bytes | None = field(default=None, repr=False)
 
 
 ANONYMOUS = Identity()
@@ -67,7 +72,8 @@ class RequestState:
         self.identity = ANONYMOUS
         self.refusal: Refusal | None = None
         """Why the credential was not taken, where ``OPTIONAL`` lets the request go on."""
-        self.allowed: set[tuple[str, ...]] = set()
+        self.allowed: dict[tuple[str, ...], str | None] = {}
+        """What guards asked for and were granted, and the id of the policy that granted it."""
         self.request = request
         self._snapshot: RegistrySnapshot | None = None
         self._user: Any = _UNLOADED
@@ -87,7 +93,9 @@ class RequestState:
         try:
             self.identity = self.application.authenticate(self)
         except Refusal as refusal:
-            self.refusal = self.application.refused(refusal)
+            # First of all: whoever is told of it may ask for more.
+            self.refusal = refusal
+            self.application.refused(refusal)
             if not self.application.settings.optional:
                 raise
 
@@ -99,10 +107,9 @@ class RequestState:
         if self.refusal is not None:
             raise self.refusal
         try:
-            self._check_scopes(requirement.scopes)
+            check_scopes(self.identity.token, requirement.scopes)
             if requirement.policies not in self.allowed:
-                self._check_policies(requirement.policies)
-                self.allowed.add(requirement.policies)
+                self._grant(requirement.policies)
         except Refusal as refusal:
             self.application.refused(refusal)
             raise
@@ -114,7 +121,18 @@ class RequestState:
         """
         if self.identity.token is None:
             return False
-        return self.snapshot.policies.decide_operation(self._view(), endpoint).allowed
+        decision = self.snapshot.policies.decide_operation(self.view(), endpoint)
+        if decision.allowed:
+            self.note_allowed(decision.policy)
+        return decision.allowed
+
+    def note_allowed(self, policy: str | None) -> None:
+        """Tell whoever listens that the request is allowed.
+
+        :param policy: as for :func:`.audit.note_allowed`.
+        :raises Exception: likewise.
+        """
+        note_allowed(self.application.app, self.request, self.identity, policy)
 
     def user(self) -> Any:
         """The user's row, loaded on first touch; see :meth:`Application.load_user`.
@@ -131,33 +149,46 @@ class RequestState:
             try:
                 self._user = self.application.load_user(self.identity.user)
             except Refusal as refusal:
-                self.refusal = self.application.refused(refusal)
+                self.refusal = refusal
+                self.application.refused(refusal)
                 self.identity = ANONYMOUS
                 raise
         return self._user
 
-    def _check_scopes(self, scopes: Collection[str]) -> None:
-        if not scopes:
-            return
-        token = self.identity.token
-        if token is None:
-            raise AuthenticationRequired
-        if not token.scopes.issuperset(scopes):
-            raise InsufficientScope(" ".join(scopes))
+    def _grant(self, names: tuple[str, ...]) -> None:
+        decision = self.application.policies.decide(self.snapshot.policies, self.view(), names)
+        if not decision.allowed:
+            raise self._denial(names)
+        # Two guards that the same policy lets pass decide one thing.
+        if decision.policy not in self.allowed.values():
+            self.note_allowed(decision.policy)
+        # Only now: what could not be noted is not granted.
+        self.allowed[names] = decision.policy
 
-    def _check_policies(self, names: tuple[str, ...]) -> None:
-        policies = self.snapshot.policies
-        decision: Decision = policies.decide(self._view(), names)
-        if decision.allowed:
-            return
-        missing = [name for name in names if name not in policies]
-        hint = self.application.hint_for_denial(self.request.endpoint, missing, len(policies))
-        refusal = AuthenticationRequired if self.identity.token is None else AccessDenied
-        raise refusal(hint=hint)
+    def _denial(self, names: tuple[str, ...]) -> Refusal:
+        hint = self.application.hint_for_denial(self.request.endpoint, names, self.snapshot)
+        denied = AuthenticationRequired(hint=hint) if self.identity.token is None else AccessDenied(hint=hint)
+        if self.identity.token is not None:
+            denied.advice = _HOW_TO_FIND_OUT
+        return self.application.refused(denied, partial(reasons, self, names))
 
-    def _view(self) -> RequestView:
+    def view(self) -> RequestView:
+        """What policies see of the request."""
         identity = self.identity
         return RequestView(self.request, identity.token, None if identity.user is None else identity.user.resource)
+
+
+def check_scopes(token: Token | None, scopes: Collection[str]) -> None:
+    """Check that `token` was granted every one of `scopes`; none: the request brought no token.
+
+    :raises Refusal: it was not.
+    """
+    if not scopes:
+        return
+    if token is None:
+        raise AuthenticationRequired
+    if not token.scopes.issuperset(scopes):
+        raise InsufficientScope(" ".join(scopes))
 
 
 def begin(application: Application, request: Request) -> RequestState:
@@ -193,8 +224,25 @@ def enforce(requirement: Requirement) -> None:
     state = current_state()
     if state is None:
         logger.error("view %r is guarded, but init_app was not called for its app", current_request.endpoint)
-        raise Misconfigured
+        raise without_extension()
     state.enforce(requirement)
+
+
+def note_refusal(application: Application, refusal: Refusal, why: Why | None) -> None:
+    """Make `refusal` the decision about the request at hand, as far as it is known who makes it."""
+    request: Request = request_ctx.request
+    state: RequestState | None = getattr(request, _ATTRIBUTE, None)
+    if state is None or state.application is not application:
+        note_refused(request_ctx.app, request, ANONYMOUS, refusal)
+    else:
+        note_refused(application.app, request, state.identity, refusal, why)
+
+
+def without_extension() -> Misconfigured:
+    """The refusal of a request that is guarded by an extension of which its app knows nothing."""
+    refusal = Misconfigured()
+    note_refused(request_ctx.app, request_ctx.request, ANONYMOUS, refusal)
+    return refusal
 
 
 def globals_class(application: Application, base: type[Any]) -> type[Any]:

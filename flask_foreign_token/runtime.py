@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .admin.operator import Operator
@@ -15,6 +16,8 @@ from .http import Http
 from .introspection.choosing import UnknownForm, UnknownIssuer
 from .introspection.token import Credential, Token
 from .policies.engines import Engines, installed
+from .policies.lint import lint
+from .policies.sql_database import Database
 from .registry.catalog import Catalog
 from .registry.database import DatabaseRegistry
 from .registry.feed import ChangeFeed
@@ -54,13 +57,15 @@ class Runtime:
         self._tokens: Cache[Token] = Cache(settings.token_cache_size, clock)
         self.operator = Operator(settings.admin_client_id, settings.admin_client_secret)
         self.http = Http(timeout=settings.http_timeout, allow_http_hosts=settings.allow_http_hosts)
+        self._database = None if settings.sql_uri is None else Database(settings.sql_uri, clock)
+        self.engines = Engines(database=self._database, others=installed())
         builder = SnapshotBuilder(
             self.http,
             require_audience=settings.require_audience,
             default_audience=settings.resource,
             key_grace=settings.key_grace,
             cache_size=settings.token_cache_size,
-            engines=Engines(others=installed()),
+            engines=self.engines,
             clock=clock,
         )
         self.users = Users(
@@ -92,6 +97,7 @@ class Runtime:
             prepare=self.prepare_tables if file is None else _nothing,
             faults=builder.faults,
             refresh=self.registry.refresh,
+            lint=partial(lint, engines=self.engines),
         )
         apart = None if application.models.bind_key is None else self._user_transactions
         self.accounts = Accounts(
@@ -116,7 +122,7 @@ class Runtime:
             self._tokens.put(key, token, token.usable_until)
         provider = snapshot.provider_of(token.introspector)
         user = None if provider is None else self.users.find_or_create(token, provider, credential)
-        return Identity(token, user)
+        return Identity(token, user, key)
 
     def prepare_tables(self) -> None:
         """Make our tables, where that is ours to do.
@@ -140,6 +146,8 @@ class Runtime:
         """Close idle connections to the database, so that a process that is forked from here inherits none."""
         self._transactions.release()
         self._user_transactions.release()
+        if self._database is not None:
+            self._database.release()
 
     def _introspect(self, credential: Credential, snapshot: RegistrySnapshot) -> Token:
         try:

@@ -133,8 +133,11 @@ RESOURCES: dict[str, tuple[list[Resource], tuple[str, ...]]] = {
         [provider(), introspector("secret", jwt={"iss": "x", "keys": [{"kty": "RSA", "alg": "RS256", "pub": "x"}]})],
         (INTROSPECTOR, "jwt.keys"),
     ),
-    "an unknown engine": (changed(2, engine="magic"), (POLICY, "engine")),
     "no engine": (lacking(2, "engine"), (POLICY, "engine")),
+    "a link without a reference": (changed(2, link=[{}]), (POLICY, "link")),
+}
+OUT_OF_SERVICE: dict[str, tuple[list[Resource], tuple[str, ...]]] = {
+    "an unknown engine": (changed(2, engine="magic"), (POLICY, "engine")),
     "matcho without a pattern": (lacking(2, "matcho"), (POLICY, "matcho")),
     "a pattern of nothing": (matcho({}), (POLICY, "matcho", "allow")),
     "null in a pattern": (matcho({"user": None}), (POLICY, "matcho.user", "nil?")),
@@ -145,7 +148,13 @@ RESOURCES: dict[str, tuple[list[Resource], tuple[str, ...]]] = {
     "a back-reference": (matcho({"uri": "#(a)\\1"}), (POLICY, "matcho.uri")),
     "a regular expression that does not parse": (matcho({"uri": "#(["}), (POLICY, "matcho.uri")),
     "a link to nothing we know": (changed(2, link=[{"reference": "Role/x"}]), (POLICY, "link")),
-    "a link without a reference": (changed(2, link=[{}]), (POLICY, "link")),
+    "an attribute of another engine": (changed(2, schema={}), (POLICY, "schema")),
+    "a condition of no engine": (
+        trusting_a_secret(
+            {**policy("known-issuer", engine="complex"), "and": [{"engine": "allow"}, {"engine": "magic"}]}
+        ),
+        (POLICY, "and.1.engine"),
+    ),
 }
 BAD: dict[str, tuple[Any, tuple[str, ...]]] = {**FILES, **RESOURCES}
 
@@ -172,6 +181,24 @@ def test_a_bad_file_is_named_by_check_in_the_log_and_in_the_hint(
     assert len(logged) == 1
 
 
+@pytest.mark.parametrize(("resources", "words"), OUT_OF_SERVICE.values(), ids=OUT_OF_SERVICE.keys())
+def test_a_policy_that_cannot_be_used_allows_nothing_hides_no_other_and_is_named(
+    make_app: MakeApp, issuer: Issuer, caplog: pytest.LogCaptureFixture, resources: Any, words: tuple[str, ...]
+) -> None:
+    foreign_token = ForeignToken()
+    app = make_app([*resources, policy("bob", {"jwt": {"sub": "bob"}})], foreign_token)
+
+    statuses = [ask(app, secret_token(issuer, sub=name)).status_code for name in ("ann", "bob", "ann")]
+    with app.app_context(), pytest.raises(Rejected) as refused:
+        foreign_token.check()
+
+    [logged] = {record.getMessage() for record in caplog.records if FILE in record.getMessage()}
+    for word in (FILE, *words):
+        assert word in str(refused.value)
+        assert word in logged
+    assert statuses == [403, 200, 403]
+
+
 def test_the_good_file_that_all_others_are_made_from_is_good(make_app: MakeApp, issuer: Issuer) -> None:
     foreign_token = ForeignToken()
     app = make_app(trusting_a_secret(), foreign_token)
@@ -184,7 +211,7 @@ def test_the_good_file_that_all_others_are_made_from_is_good(make_app: MakeApp, 
 
 def test_every_fault_is_named_not_only_the_first(make_app: MakeApp) -> None:
     foreign_token = ForeignToken()
-    resources = [provider(issuerr="x", active="yes"), policy("a", {"user": None}), policy("b", engine="magic")]
+    resources = [provider(issuerr="x", active="yes"), policy("a", {"user": None}), policy("b", engine=7)]
     app = make_app(resources, foreign_token)
 
     with app.app_context(), pytest.raises(Rejected) as refused:
@@ -279,7 +306,7 @@ def break_text(app: Flask) -> None:
 
 
 def break_policy(app: Flask) -> None:
-    rewritten(app, matcho({"user": None}))
+    rewritten(app, changed(2, active="yes"))
 
 
 def remove(app: Flask) -> None:
@@ -301,6 +328,23 @@ def test_the_last_good_state_stays_in_force(
 
     assert (during, after) == ([200, 403, 200], [403, 200])
     assert len([record for record in caplog.records if FILE in record.getMessage()]) == 1
+
+
+def test_a_policy_that_was_good_and_is_edited_by_hand_denies_while_the_rest_of_the_file_is_in_force(
+    make_app: MakeApp, issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(trusting_a_secret(policy("ann", {"jwt": {"sub": "ann"}})), FOREIGN_TOKEN_REGISTRY_POLL=0)
+    ann, bob = (secret_token(issuer, sub=name) for name in ("ann", "bob"))
+    before = [ask(app, token).status_code for token in (ann, bob)]
+
+    rewritten(app, trusting_a_secret(policy("ann", {"jwt": {"sub": None}}), policy("bob", {"jwt": {"sub": "bob"}})))
+    during = [ask(app, token).status_code for token in (ann, bob, ann)]
+    rewritten(app, trusting_a_secret(policy("ann", {"jwt": {"sub": "ann"}})))
+    after = [ask(app, token).status_code for token in (ann, bob)]
+
+    assert (before, during, after) == ([200, 403], [403, 200, 403], [200, 403])
+    [logged] = [record.getMessage() for record in caplog.records if FILE in record.getMessage()]
+    assert "out of service: AccessPolicy/ann matcho.jwt.sub" in logged
 
 
 def test_a_bad_resource_never_enters_the_database_registry(make_app: MakeApp, issuer: Issuer) -> None:

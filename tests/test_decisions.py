@@ -27,6 +27,7 @@ from .apps import (
     trusting,
     trusting_a_secret,
 )
+from .challenges import body
 from .conftest import MakeApp
 
 # ---- no policy, some policies
@@ -245,7 +246,7 @@ def test_a_scope_does_not_open_what_no_policy_allows(make_app: MakeApp, issuer: 
 
     answer = ask(app, secret_token(issuer, role="guest", scope="patient.read"), "/scope")
 
-    assert (answer.status_code, answer.json) == (403, {"error": "access_denied"})
+    assert (answer.status_code, body(answer)) == (403, {"error": "access_denied"})
 
 
 def test_a_scope_is_asked_of_anonymous_callers_too(make_app: MakeApp) -> None:

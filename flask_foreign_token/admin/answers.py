@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from flask import Request, Response
 
 from ..documents import write_json, write_yaml
+from ..errors import Issue
+from ..printable import printable
 from .bodies import YAML
 from .refusals import NoneAcceptable
+
+MAX_WARNINGS: Final = 20
+"""Headers ``Warning`` of an answer."""
+
+MAX_WARNED: Final = 3000
+"""Characters of all of them; a proxy takes 4 KiB of headers at least."""
 
 _JSON: Final = ("application/json", "application/fhir+json")
 
@@ -43,6 +51,34 @@ def without_body(status: int, *, version: str | None = None) -> Response:
     response = Response(status=status)
     del response.headers["Content-Type"]
     return _marked(response, version)
+
+
+def warn(response: Response, warnings: Sequence[Issue]) -> None:
+    """Add a header ``Warning`` for each of `warnings` (:rfc:`7234#section-5.5`), or for as many as there is room for,
+    and one that says how many are left."""
+    texts = [_quoted(str(issue)) for issue in warnings]
+    fitting = _fitting(texts)
+    if fitting < len(texts):
+        fitting = min(fitting, MAX_WARNINGS - 1)
+        texts[fitting:] = [_quoted(f"and {len(texts) - fitting} more, which `flask foreign-token apply` names")]
+    for text in texts:
+        response.headers.add("Warning", f"199 - {text}")
+
+
+def _fitting(texts: Sequence[str]) -> int:
+    """How many of `texts`, from the first, are within the limits."""
+    length = 0
+    for number, text in enumerate(texts[:MAX_WARNINGS]):
+        length += len(text)
+        if length > MAX_WARNED:
+            return number
+    return min(len(texts), MAX_WARNINGS)
+
+
+def _quoted(text: str) -> str:
+    """`text` as a quoted-string (:rfc:`9110#section-5.6.4`), in ASCII, since that is what every client reads."""
+    plain = printable(text.replace("…", "...")).encode("ascii", "backslashreplace").decode()
+    return '"' + plain.replace("\\", r"\\").replace('"', r"\"") + '"'
 
 
 def _marked(response: Response, version: str | None) -> Response:

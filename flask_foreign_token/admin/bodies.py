@@ -28,6 +28,20 @@ def resource_in(request: Request, type_: str, id_: str | None) -> dict[str, obje
     :raises Incomplete: the connection broke before all of it was there.
     :raises Rejected: it is no object, or not the one that the path names.
     """
+    value = object_in(request)
+    for name, expected in (("resourceType", type_), ("id", id_)):
+        if expected is not None and value.get(name, expected) != expected:
+            raise Rejected.at(name, f"must be {expected}, as in the path, or left out")
+    told = {"resourceType": type_} if id_ is None else {"resourceType": type_, "id": id_}
+    return {**told, **value}
+
+
+def object_in(request: Request) -> Mapping[str, object]:
+    """The object that `request` holds.
+
+    :raises UnknownMediaType: as :func:`resource_in`; so are the others.
+    :raises Rejected: it cannot be read, or is no object.
+    """
     read = _reader(request)
     try:
         value = read(_bytes(request))
@@ -35,11 +49,7 @@ def resource_in(request: Request, type_: str, id_: str | None) -> dict[str, obje
         raise Rejected.at("", f"the body cannot be read: {reason}") from None
     if not isinstance(value, Mapping):
         raise Rejected.at("", "the body must be an object")
-    for name, expected in (("resourceType", type_), ("id", id_)):
-        if expected is not None and value.get(name, expected) != expected:
-            raise Rejected.at(name, f"must be {expected}, as in the path, or left out")
-    told = {"resourceType": type_} if id_ is None else {"resourceType": type_, "id": id_}
-    return {**told, **value}
+    return value
 
 
 def _reader(request: Request) -> Callable[[bytes], object]:

@@ -82,11 +82,15 @@ class Collection(Protocol):
 
 
 class RegistryCollection:
-    """Resources of the registry."""
+    """Resources of the registry.
 
-    def __init__(self, catalog: Catalog, type_: str) -> None:
+    :param strict: whether what is probably not meant is refused.
+    """
+
+    def __init__(self, catalog: Catalog, type_: str, *, strict: bool = False) -> None:
         self._catalog = catalog
         self._type = type_
+        self._strict = strict
 
     def search(self, wanted: Filter) -> tuple[int, list[Item]]:
         with _readable():
@@ -108,7 +112,7 @@ class RegistryCollection:
 
     def put(self, id_: str, body: Mapping[str, object], expected: str | None) -> tuple[Outcome, Item | None]:
         key = identify(body)
-        outcomes = self._catalog.apply(Edit(upserts=[body], expected=_versions(key, expected)))
+        outcomes = self._catalog.apply(Edit([body], expected=_versions(key, expected)), strict=self._strict)
         return outcomes[key], self.get(id_)
 
     def delete(self, id_: str, expected: str | None) -> None:

@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 
 from flask import Request, request
 
-from ..errors import AccessDenied, Misconfigured, Refusal
-from ..request_state import RequestState, current_state
+from ..debugging import debug
+from ..denials import reasons_of_operation
+from ..errors import AccessDenied, Refusal
+from ..request_state import RequestState, current_state, without_extension
 from .refusals import CrossSite, OperatorRequired
 
 if TYPE_CHECKING:
@@ -37,14 +39,13 @@ def operators_only(application: Application, view: View) -> View:
     def guarded(**arguments: Any) -> Any:
         state = current_state()
         if state is None or state.application is not application:
-            raise Misconfigured
+            raise without_extension()
         try:
             _admit(state)
-            return view(**arguments)
+            debugged = debug(state) if application.settings.dev_mode else None
+            return view(**arguments) if debugged is None else debugged
         except Refusal as refusal:
-            # One that OPTIONAL let pass in the hook was noted there.
-            if refusal is not state.refusal:
-                application.refused(refusal)
+            application.refused(refusal)
             raise
 
     return guarded
@@ -55,13 +56,16 @@ def _admit(state: RequestState) -> None:
     if scheme.lower() == "basic":
         _refuse_cross_site(request)
         state.application.runtime().operator.sign_in(credentials, request.remote_addr)
+        state.note_allowed(None)
         return
     if state.refusal is not None:
         raise state.refusal
     if state.identity.token is None:
         raise OperatorRequired
-    if not state.opens_operation(request.endpoint or ""):
-        raise AccessDenied("no policy with a link to this operation allows the request")
+    endpoint = request.endpoint or ""
+    if not state.opens_operation(endpoint):
+        denied = AccessDenied("no policy with a link to this operation allows the request")
+        raise state.application.refused(denied, functools.partial(reasons_of_operation, state, endpoint))
 
 
 def _refuse_cross_site(asked: Request) -> None:

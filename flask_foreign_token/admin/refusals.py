@@ -20,6 +20,7 @@ from werkzeug.exceptions import (
 )
 
 from ..errors import AuthenticationRequired, Issue, Refusal
+from .preferences import STRICT
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -128,16 +129,21 @@ class Unprocessable(Refusal, UnprocessableEntity):
 
     :param issues: every fault found; the answer names the first :data:`MAX_ISSUES`.
     :param addressed: the resource that the request is about, ``"AccessPolicy/readers"``; issues name others only.
+    :param strict: whether what is probably not meant was refused as well, as the caller prefers.
     """
 
     error = "unprocessable"
     challenged = False
 
-    def __init__(self, issues: Sequence[Issue], addressed: str = "") -> None:
+    def __init__(self, issues: Sequence[Issue], addressed: str = "", *, strict: bool = False) -> None:
         self.issues = tuple(issues[:MAX_ISSUES])
         more = [f"and {len(issues) - MAX_ISSUES} more"] if len(issues) > MAX_ISSUES else []
         super().__init__("nothing was changed: " + "; ".join([*map(str, self.issues), *more]))
         self.addressed = addressed
+        self.strict = strict
+
+    def further_headers(self) -> list[tuple[str, str]]:
+        return [("Preference-Applied", STRICT)] if self.strict else []
 
     def get_body(self, environ: WSGIEnvironment | None = None, scope: dict[str, Any] | None = None) -> str:
         body = json.loads(super().get_body(environ, scope))

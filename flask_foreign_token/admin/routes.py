@@ -1,4 +1,4 @@
-"""The endpoints: five for each of the four types of resource."""
+"""The endpoints: five for each of the four types of resource, and those at which policies are tried."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from flask import Blueprint, Response, request, url_for
 
 from ..errors import Conflict, NotStored, Rejected
 from ..registry.edits import ABSENT, ANY
-from .answers import answer, media_type_for, without_body
+from . import policy_routes
+from .answers import answer, media_type_for, warn, without_body
 from .bodies import resource_in
 from .bundles import bundle, read_filter
-from .collections import Collection, RegistryCollection, UserCollection
+from .collections import Collection, Item, RegistryCollection, UserCollection
 from .guard import operators_only
+from .preferences import STRICT, is_strict
 from .refusals import Absent, Changed, ReadOnly, Unprocessable
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ TYPES: Final = {
 
 ENDPOINTS: Final = frozenset(
     f"{NAME}.{verb}_{noun}" for verb in ("search", "create", "read", "update", "delete") for noun in TYPES.values()
-)
+) | {f"{NAME}.{name}" for name in policy_routes.PATHS}
 """All endpoints, as a link of a policy names them after ``Operation/``."""
 
 
@@ -51,6 +53,8 @@ def blueprint(application: Application) -> Blueprint:
             ("delete", "DELETE", f"/{type_}/<id_>", views.delete),
         ):
             made.add_url_rule(path, f"{verb}_{noun}", operators_only(application, view), methods=[method])
+    for name, try_out in policy_routes.views(application).items():
+        made.add_url_rule(policy_routes.PATHS[name], name, operators_only(application, try_out), methods=["POST"])
     return made
 
 
@@ -76,9 +80,7 @@ class _Views:
             item = self._collection.create(resource_in(request, self._type, None))
         if item is None:
             raise Absent
-        response = answer(item.body, media_type, status=201, version=item.version)
-        response.headers["Location"] = self._location(item.id)
-        return response
+        return self._stored(item, media_type, is_new=True)
 
     def read(self, id_: str) -> Response:
         media_type = media_type_for(request)
@@ -97,11 +99,7 @@ class _Views:
             outcome, item = self._collection.put(id_, body, self._expected(id_))
         if item is None:
             raise Absent
-        is_new = outcome == "created"
-        response = answer(item.body, media_type, status=201 if is_new else 200, version=item.version)
-        if is_new:
-            response.headers["Location"] = self._location(id_)
-        return response
+        return self._stored(item, media_type, is_new=outcome == "created")
 
     def delete(self, id_: str) -> Response:
         self._refuse_read_only()
@@ -109,12 +107,28 @@ class _Views:
             self._collection.delete(id_, self._expected(id_))
         return without_body(204)
 
+    def _stored(self, item: Item, media_type: str, *, is_new: bool) -> Response:
+        """The answer to whoever has written `item`."""
+        response = answer(item.body, media_type, status=201 if is_new else 200, version=item.version)
+        if is_new:
+            response.headers["Location"] = self._location(item.id)
+        if self._type != USER:
+            warn(response, self._application.runtime().catalog.warnings([item.body]))
+            if self._is_strict:
+                response.headers["Preference-Applied"] = STRICT
+        return response
+
     @property
     def _collection(self) -> Collection:
         runtime = self._application.runtime()
         if self._type == USER:
             return UserCollection(runtime.accounts)
-        return RegistryCollection(runtime.catalog, self._type)
+        return RegistryCollection(runtime.catalog, self._type, strict=self._is_strict)
+
+    @property
+    def _is_strict(self) -> bool:
+        """Whether what is probably not meant is refused as well; of users nothing is known that would be."""
+        return self._type != USER and request.method in ("POST", "PUT") and is_strict(request)
 
     def _expected(self, id_: str) -> str | None:
         """What the request wants to find (:rfc:`9110#section-13.1`), for the write to compare; none: it does not care.
@@ -154,7 +168,7 @@ class _Views:
             raise Changed from None
         except Rejected as rejected:
             addressed = self._type if id_ is None else f"{self._type}/{id_}"
-            raise Unprocessable(rejected.issues, addressed) from None
+            raise Unprocessable(rejected.issues, addressed, strict=self._is_strict) from None
 
     def _endpoint(self, verb: str) -> str:
         return f"{NAME}.{verb}_{TYPES[self._type]}"

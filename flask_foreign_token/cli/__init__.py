@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from .doctor import doctor
+from .explain import explain
 from .failures import Commands
+from .policy import policy
 from .provider import provider
 from .resources import apply, delete, export, get, list_
 from .users import users
@@ -24,5 +26,5 @@ commands = Commands(
         flask foreign-token list AccessPolicy
     """,
 )
-for _command in (provider, apply, list_, get, delete, export, users, doctor):
+for _command in (provider, apply, list_, get, delete, export, users, policy, doctor, explain):
     commands.add_command(_command)

@@ -13,16 +13,15 @@ from flask.cli import with_appcontext
 from ..diagnosis.examination import examine, examine_unlinked
 from ..diagnosis.findings import Finding, Mark
 from ..diagnosis.grants import SCOPE, Login
-from ..diagnosis.trust import add_command, provider_ids, switched_off, unlinked
+from ..diagnosis.trust import add_command, check_guards, provider_ids, switched_off, unlinked
 from ..errors import DatabaseUnavailable, RegistryUnavailable, Rejected
 from ..registry.snapshot import RegistrySnapshot
 from ..runtime import Runtime
 from .current import application, program
 from .failures import Failure, reasons
-from .output import entry, json_option, print_json, print_lines, wrapped
+from .output import COLOURS, entry, json_option, print_json, print_lines, wrapped
 from .quiet import quiet
 
-_COLOURS: dict[Mark, str] = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
 _REGISTRY = "registry"
 _WIDTH = 28
 _INDENT = 2 + 8 + 1
@@ -70,6 +69,8 @@ def doctor(
     about opaque tokens, the clocks, and with a client a token: whether one is issued, whether it is taken here, and
     whether userinfo answers to it. Nothing is stored, and no token or secret is shown.
 
+    Views that ask for a policy by name that is not in force are named as well, whoever's the tokens are.
+
     The introspection endpoint is asked about a made-up token, with the credential that is stored for it.
 
     A stored secret is sent to the stored token_endpoint. Where none is stored, it is sent to the one that the provider
@@ -87,6 +88,7 @@ def doctor(
     with quiet():
         snapshot = _snapshot(runtime, report)
         if snapshot is not None:
+            report.section(None, check_guards(application().faults_of_guards(snapshot)))
             _examine_all(runtime, snapshot, id_, login, report)
     report.end()
 
@@ -118,14 +120,14 @@ class _Report:
         if self._as_json:
             print_json(self._entries)
         else:
-            counts = [f"{self._counts[mark]} {mark}" for mark in _COLOURS if self._counts[mark]]
+            counts = [f"{self._counts[mark]} {mark}" for mark in COLOURS if self._counts[mark]]
             print_lines([", ".join(counts)])
         if self._counts["failed"]:
             click.get_current_context().exit(Failure.exit_code)
 
     def _print(self, finding: Finding) -> None:
         first, *rest = entry(f"  {finding.mark:<8} {finding.check:<{_WIDTH}}", finding.found, _INDENT)
-        click.secho(first[:_INDENT], fg=_COLOURS[finding.mark], nl=False)
+        click.secho(first[:_INDENT], fg=COLOURS[finding.mark], nl=False)
         print_lines([first[_INDENT:], *rest])
         self._print_remedy(finding)
 

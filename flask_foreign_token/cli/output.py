@@ -6,17 +6,27 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import StringIO
-from typing import Any
+from typing import Any, Final
 
 import click
 
+from ..diagnosis.findings import Mark
 from ..documents import write_yaml
+from ..errors import Issue
 from ..printable import printable
 from ..registry.resources import Key
 
 json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+COLOURS: Final[Mapping[Mark, str]] = {
+    "ok": "green",
+    "warning": "yellow",
+    "failed": "red",
+    "skipped": "bright_black",
+}
+"""What the mark of a finding looks like on a terminal."""
 
 _UNBOUNDED = 1_000_000
 # Columns of a line that is not printed on a terminal, so that no value is broken in two.
@@ -121,6 +131,12 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def print_note(text: str) -> None:
     """A remark beside what is printed, on stderr."""
     click.echo(printable(text), err=True)
+
+
+def print_warnings(warnings: Iterable[Issue]) -> None:
+    """What is probably not meant, a line each, on stderr."""
+    for issue in warnings:
+        print_note(f"warning: {issue}")
 
 
 def _echo(line: str) -> None:

@@ -19,7 +19,16 @@ from ..registry.schemas import SCHEMAS
 from .columns import table_of, without_meta
 from .current import application, catalog, program
 from .failures import NOTHING_CHANGED, Failure, reasons
-from .output import json_option, print_json, print_note, print_outcomes, print_resource, print_table, print_yaml
+from .output import (
+    json_option,
+    print_json,
+    print_note,
+    print_outcomes,
+    print_resource,
+    print_table,
+    print_warnings,
+    print_yaml,
+)
 from .reading import Documents
 
 if TYPE_CHECKING:
@@ -48,9 +57,10 @@ _type_argument = click.argument("type_", metavar="TYPE", callback=_type_of, shel
 
 @click.command("apply", short_help="Store the resources in files.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@click.option("--strict", is_flag=True, help="Refuse what is warned of.")
 @json_option
 @with_appcontext
-def apply(files: tuple[str, ...], as_json: bool) -> None:
+def apply(files: tuple[str, ...], strict: bool, as_json: bool) -> None:
     """Store the resources in each FILE: all of them, or none.
 
     A file is JSON or YAML, whatever its name: one resource, an array of them, or several YAML documents. "-" is
@@ -60,9 +70,12 @@ def apply(files: tuple[str, ...], as_json: bool) -> None:
     A secret that is written as the asterisks which "get" and "export" print stays what it is, so what they print can be
     edited and applied.
 
+    A policy that probably does not do what is meant is stored all the same, with a warning on stderr that says why.
+
     \b
     Example:
         flask foreign-token apply provider.yaml policies/*.yaml
+        flask foreign-token apply --strict policies/*.yaml
         flask foreign-token get AccessPolicy readers >readers.yaml
         flask foreign-token apply - <readers.yaml
     """
@@ -71,9 +84,10 @@ def apply(files: tuple[str, ...], as_json: bool) -> None:
     except Rejected as rejected:
         raise Failure(NOTHING_CHANGED, *reasons(rejected)) from None
     try:
-        outcomes = catalog().apply(Edit(upserts=list(documents.bodies.values())))
+        outcomes = catalog().apply(Edit(upserts=list(documents.bodies.values())), strict=strict)
     except Rejected as rejected:
         raise Failure(NOTHING_CHANGED, *reasons(documents.placed(rejected))) from None
+    print_warnings(catalog().warnings(documents.bodies.values()))
     print_outcomes(outcomes, as_json)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..errors import Rejected
 from ..introspection.token import Kind
 from ..policies.matcho import parse
 from ..policies.matcho_compile import compile_pattern
+from ..policies.matcho_tree import Fields, Node, Not, children
 
 _PARTS: Mapping[Kind, str] = {"jwt": "jwt", "opaque": "token"}
 # What policies call the claims of a token of that kind.
 _NAMES = "names the issuer"
+_EVERYBODY = "lets everybody in"
+_MUTE = ("", _EVERYBODY)
 
 
 def misplaced(policies: Iterable[Mapping[str, object]], issuer: str, kind: Kind) -> list[str]:
@@ -36,32 +39,52 @@ def admissions(policies: Iterable[Mapping[str, object]], issuer: str, kind: Kind
 
 def _admission(policy: Mapping[str, object], issuer: str, kind: Kind) -> str:
     """How it lets in; empty: it does not, or not to be told from here."""
-    if policy.get("engine") == "allow":
-        return "" if policy.get("link") else "lets everybody in"
-    for claims in _patterns(policy.get("matcho"), _PARTS[kind]):
-        if "iss" in claims:
-            if _takes(claims["iss"], issuer):
-                return _NAMES
-        elif kind == "opaque":
-            return "is about opaque tokens"
+    told = _told(policy, issuer, kind)
+    return "" if told == _EVERYBODY and (policy.get("link") or "roleName" in policy) else told
+
+
+def _told(condition: object, issuer: str, kind: Kind) -> str:
+    """As :func:`_admission`, of what an engine decides: of a schema, a query or another package's engine nothing can be
+    told."""
+    match condition:
+        case {"engine": "allow"}:
+            return _EVERYBODY
+        case {"engine": "matcho", "matcho": dict(pattern)}:
+            return _told_by_pattern(pattern, issuer, kind)
+        case {"engine": "complex", "and": [_, *_] as conditions}:
+            told = {_told(inner, issuer, kind): None for inner in conditions}
+            # What lets everybody in adds nothing to what else is asked.
+            return _EVERYBODY if list(told) == [_EVERYBODY] else next((how for how in told if how not in _MUTE), "")
+        case {"engine": "complex", "or": [*conditions]}:
+            return next(filter(None, (_told(inner, issuer, kind) for inner in conditions)), "")
+        case _:
+            return ""
+
+
+def _told_by_pattern(pattern: Mapping[str, object], issuer: str, kind: Kind) -> str:
+    try:
+        tree = parse(pattern)
+    except Rejected:
+        return ""
+    for claims in _claims(tree, _PARTS[kind]):
+        of_issuer = dict(zip(claims.keys, claims.patterns, strict=True)).get("iss")
+        if of_issuer is None:
+            if kind == "opaque":
+                return "is about opaque tokens"
+        elif compile_pattern(of_issuer)(issuer, {_PARTS[kind]: {"iss": issuer}}):
+            return _NAMES
     return ""
 
 
-def _patterns(pattern: object, part: str) -> Iterator[Mapping[str, object]]:
-    """Every pattern of members for `part` of the request, at whatever depth: under ``$one-of`` for instance."""
-    if isinstance(pattern, Mapping):
-        claims = pattern.get(part)
-        if isinstance(claims, Mapping):
-            yield claims
-        for inner in pattern.values():
-            yield from _patterns(inner, part)
-    elif isinstance(pattern, Sequence) and not isinstance(pattern, str):
-        for inner in pattern:
-            yield from _patterns(inner, part)
-
-
-def _takes(pattern: object, issuer: str) -> bool:
-    try:
-        return compile_pattern(parse(pattern))(issuer, {"jwt": {"iss": issuer}})
-    except Rejected:
-        return False
+def _claims(node: Node, part: str) -> Iterator[Fields]:
+    """What is asked of the members of `part` of the request, at whatever depth: under ``$one-of`` for instance."""
+    if isinstance(node, Not):
+        return
+    if isinstance(node, Fields):
+        yield from (
+            pattern
+            for key, pattern in zip(node.keys, node.patterns, strict=True)
+            if key == part and isinstance(pattern, Fields)
+        )
+    for inner in children(node):
+        yield from _claims(inner, part)

@@ -31,6 +31,9 @@ CLOCK: Remedy = (
     "jwt.leeway allows for a difference of up to 300 seconds, 30 by default.",
 )
 POLICY: Remedy = ("This one lets in all users of the provider:",)
+GUARD: Remedy = (
+    "Store that policy with `apply FILE`, or correct its name in require_policy; until then nobody gets in.",
+)
 OPAQUE_POLICY: Remedy = (
     "Introspection need not answer iss; where it does not, let the policy ask for active: true, or for client_id.",
     "This one lets in whoever brings an opaque token of the issuer:",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..errors import Issue
 from ..introspection.opaque import OpaqueRules
 from ..introspection.token import Kind
 from ..registration import activation_command, policy_command
@@ -115,6 +116,15 @@ def check_trust(snapshot: RegistrySnapshot, provider_id: str, trust: Trust, prog
         yield _audience(link)
 
 
+def check_guards(faults: Iterable[Issue]) -> Iterator[Finding]:
+    """Name the policies that guards ask for in vain; nothing where there are none.
+
+    :param faults: see :meth:`.Application.faults_of_guards`.
+    """
+    for fault in faults:
+        yield Finding("policy", "failed", str(fault), remedies.GUARD if fault.resource.startswith("view ") else ())
+
+
 def check_unlinked(link: Linked, program: str) -> Iterator[Finding]:
     """Look at an introspector that belongs to no provider, and at its audience; nobody asked for it.
 
@@ -212,8 +222,8 @@ def check_policies(
     :param program: how the command line is called, for remedies that are commands.
     :param issuer_is_wrong: whether the provider calls itself otherwise, so that no policy should name what is stored.
     """
-    bodies = [resource.body for key, resource in snapshot.resources.items() if key[0] == "AccessPolicy"]
-    active = [body for body in bodies if body.get("active", True)]
+    stored = (resource for resource in snapshot.resources.values() if resource.type == "AccessPolicy")
+    active = [resource.body for resource in stored if resource.id in snapshot.policies]
     kinds = {_kind_of(link): link for link in reversed(links)}
     for kind, link in reversed(kinds.items()):
         about = "" if len(kinds) == 1 else f"for {'JWTs' if kind == 'jwt' else 'opaque tokens'}: "
@@ -222,7 +232,7 @@ def check_policies(
         if not admitting and issuer_is_wrong:
             yield Finding("policy", "skipped", f"{about}none names the issuer, which is to be put right first")
         elif not active:
-            reason = f"{about}there is no active AccessPolicy, so every request is denied"
+            reason = f"{about}there is no active AccessPolicy{_broken(snapshot)}, so every request is denied"
             yield Finding("policy", "failed", reason, remedy, command)
         elif not admitting:
             unnamed = f"none of {len(active)} active policies names the issuer"
@@ -237,6 +247,11 @@ def check_policies(
         else:
             more = [f"and {len(admitting) - _NAMED} more"] if len(admitting) > _NAMED else []
             yield Finding("policy", "ok", about + "; ".join([*admitting[:_NAMED], *more]))
+
+
+def _broken(snapshot: RegistrySnapshot) -> str:
+    broken = any(issue.resource.startswith("AccessPolicy/") for issue in snapshot.out_of_service)
+    return " that is not out of service" if broken else ""
 
 
 def _admitting(program: str, id_: str, link: Linked) -> tuple[remedies.Remedy, tuple[str, ...]]:

@@ -98,19 +98,40 @@ class Introspectors:
         :raises UnknownForm: it is no JWT, and the longest prefix that it begins with is not that of an introspector in
             force.
         """
-        if not self._takes_opaque or is_jose(credential.token):
-            return self._introspect_jwt(credential)
-        introspector = next((owner for prefix, owner in self._owners if credential.token.startswith(prefix)), None)
-        if introspector is None:
-            raise UnknownForm
-        return introspector.introspect(credential)
+        jws = self.read(credential)
+        if jws is None:
+            return self.owner_of(credential).introspect(credential)
+        return self.issuer_of(jws).introspect_jwt(jws, credential)
 
-    def _introspect_jwt(self, credential: Credential) -> Token:
-        jws = parse(credential.token)
+    def read(self, credential: Credential) -> CompactJws | None:
+        """`credential` taken apart, not verified; none: it is for an introspector of opaque tokens.
+
+        :raises InvalidToken: it should be a JWT, and is not one.
+        """
+        if self._takes_opaque and not is_jose(credential.token):
+            return None
+        return parse(credential.token)
+
+    def issuer_of(self, jws: CompactJws) -> IssuerIntrospector:
+        """Who checks a JWT of the issuer that this one names.
+
+        :raises InvalidToken: it names none.
+        :raises UnknownIssuer: nobody does.
+        """
         introspector = self._by_issuer.get(jws.issuer)
         if introspector is None:
             raise UnknownIssuer
-        return introspector.introspect_jwt(jws, credential)
+        return introspector
+
+    def owner_of(self, credential: Credential) -> Introspector:
+        """Who checks an opaque token that begins like this one.
+
+        :raises UnknownForm: nobody does.
+        """
+        introspector = next((owner for prefix, owner in self._owners if credential.token.startswith(prefix)), None)
+        if introspector is None:
+            raise UnknownForm
+        return introspector
 
 
 def is_jose(token: str) -> bool:

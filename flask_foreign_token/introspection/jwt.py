@@ -20,7 +20,7 @@ from .claims import (
 from .frozen import freeze
 from .keys import ALGORITHMS, KeySource, VerificationKey, canonical, spellings
 from .parse import CompactJws, Jws, parse
-from .token import Credential, Token, Versioned
+from .token import Checks, Credential, Token, Versioned, concluded
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +84,34 @@ class JwtIntrospector:
             the rules demand.
         :raises ProviderUnavailable: the keys cannot be had.
         """
+        return concluded(self.checks(jws))
+
+    def checks(self, jws: CompactJws) -> Checks:
+        """As :meth:`verify`, check by check: each is named before it is made, and the token comes at the end.
+
+        :raises InvalidToken: as :meth:`verify`, in the check that was named last.
+        :raises ProviderUnavailable: likewise.
+        """
         rules, claims = self.rules, jws.claims
+        yield "issuer"
         check_issuer(claims, rules.issuer)
+        yield "signature"
         key = verified_by(jws, self.keys, self._algorithms)
+        yield "kind"
         check_kind(jws.header, claims, rules.typ)
+        yield "times"
         now = self._clock()
         expires_at = check_times(claims, now, rules.leeway)
+        yield "audience"
         check_audience(claims, rules.audiences)
         check_stated_audience(claims, rules.stated_audiences)
+        yield "client"
         check_client(claims, rules.client_ids)
+        yield "subject"
+        subject = subject_of(claims, rules.subject_claim)
         return Token(
             issuer=rules.issuer,
-            subject=subject_of(claims, rules.subject_claim),
+            subject=subject,
             expires_at=expires_at,
             usable_until=min(expires_at + rules.leeway, now + rules.cache_ttl, self.keys.serves_until),
             claims=freeze(claims),

@@ -28,7 +28,7 @@ from .frozen import FrozenObject, freeze
 from .introspection_endpoint import IntrospectionEndpoint
 from .parse import MAX_SIZE, CompactJws
 from .remote_document import PATIENCE
-from .token import Credential, Token, Versioned
+from .token import Checks, Credential, Token, Versioned, concluded
 
 INACTIVE_TTL = 60.0
 """Seconds for which a token that is not active is not asked about again, at most."""
@@ -126,18 +126,24 @@ class OpaqueIntrospector:
         :raises ProviderUnavailable: see :meth:`.IntrospectionEndpoint.ask`; or a call about this token is under way,
             and takes longer than :data:`.PATIENCE`.
         """
+        return concluded(self.checks(credential))
+
+    def checks(self, credential: Credential) -> Checks:
+        """As :meth:`introspect`, check by check: see :meth:`.JwtIntrospector.checks`."""
+        yield "form"
         token = credential.token
         if len(token) > MAX_SIZE:
             raise InvalidToken("the token is longer than 16 KiB")
         if not _B64TOKEN.fullmatch(token):
             raise InvalidToken("the token holds a character that none may hold")
+        yield "answer"
         key = sha256(token.encode()).digest()
         # The answer is remembered, and not what the rules make of it: what is not valid yet may pass in a minute.
         try:
             answer = self._active.get_or_load(key, lambda: self._ask(key, token), patience=PATIENCE)
         except TimeoutError:
             raise ProviderUnavailable(hint="introspection: a call about this token is under way, and slow") from None
-        return self._verified(answer)
+        return (yield from self._verified(answer))
 
     def introspect_jwt(self, jws: CompactJws, credential: Credential) -> Token:
         """As :meth:`introspect`, for a JWT, which is not asked about if it says itself that it is not valid.
@@ -145,11 +151,18 @@ class OpaqueIntrospector:
         :param jws: `credential` taken apart; its signature is for the endpoint to check.
         :raises InvalidToken: it is not an access token, is not signed, or its times do not hold.
         """
+        return concluded(self.checks_of_jwt(jws, credential))
+
+    def checks_of_jwt(self, jws: CompactJws, credential: Credential) -> Checks:
+        """As :meth:`introspect_jwt`, check by check: see :meth:`.JwtIntrospector.checks`."""
+        yield "signature"
         if jws.algorithm.strip().lower() in _UNSIGNED:
             raise InvalidToken("the algorithm is not permitted")
+        yield "kind"
         check_kind(jws.header, jws.claims, None)
+        yield "times"
         check_times(jws.claims, self._clock(), self.rules.leeway, default=math.inf)
-        return self.introspect(credential)
+        return (yield from self.checks(credential))
 
     def _ask(self, key: bytes, token: str) -> tuple[_Answer, float]:
         if self._inactive.get(key):
@@ -162,18 +175,25 @@ class OpaqueIntrospector:
         until = min(asked_at + self.rules.cache_ttl, _end_of(said))
         return _Answer(freeze(said), until), until
 
-    def _verified(self, answer: _Answer) -> Token:
+    def _verified(self, answer: _Answer) -> Checks:
         rules, claims = self.rules, answer.claims
+        yield "kind"
         check_kind_of_answer(claims, rules.token_type)
+        yield "issuer"
         check_stated_issuer(claims, rules.named_issuer, rules.foreign_issuers)
+        yield "times"
         expires_at = check_times(claims, self._clock(), rules.leeway, default=math.inf)
+        yield "audience"
         addressed = _without_empty_audience(claims)
         check_audience(addressed, rules.audiences)
         check_stated_audience(addressed, rules.stated_audiences)
+        yield "client"
         check_client(claims, rules.client_ids)
+        yield "subject"
+        subject = self._subject_of(claims)
         return Token(
             issuer=rules.issuer,
-            subject=self._subject_of(claims),
+            subject=subject,
             expires_at=expires_at,
             usable_until=answer.until,
             claims=claims,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,9 @@ from .allow import AllowEngine
 from .complex import ComplexEngine
 from .condition import Condition
 from .engine import EngineContext, PolicyEngine
+from .json_schema import JsonSchemaEngine
 from .matcho_engine import MatchoEngine
+from .sql import SqlEngine
 
 if TYPE_CHECKING:
     from .sql_database import Database
@@ -32,6 +35,8 @@ BUILT_IN: Final[Mapping[str, PolicyEngine]] = MappingProxyType(
     {
         "allow": AllowEngine(),
         "matcho": MatchoEngine(),
+        "json-schema": JsonSchemaEngine(),
+        "sql": SqlEngine(),
         "complex": ComplexEngine(),
     }
 )
@@ -70,19 +75,47 @@ class Engines:
         if engine is None:
             raise Rejected.at("engine", f"there is no such engine, only {', '.join(self.names)}")
         context = EngineContext(lambda inner: self._parse(inner, depth + 1), self._database)
-        return engine.parse({attribute: value for attribute, value in policy.items() if attribute != "engine"}, context)
+        own = {attribute: value for attribute, value in policy.items() if attribute != "engine"}
+        return _read(str(name), engine, own, context)
+
+
+def _read(name: str, engine: PolicyEngine, policy: Mapping[str, object], context: EngineContext) -> Condition:
+    try:
+        condition = engine.parse(policy, context)
+    except Rejected:
+        raise
+    except Exception as error:
+        # An engine of another package that fails refuses its own policy, and no other.
+        raise Rejected.at("", f"the engine {name} fails to read it: {type(error).__name__}") from error
+    if not isinstance(condition, Condition):
+        raise Rejected.at("", f"the engine {name} reads it into no Condition")
+    return condition
 
 
 def installed() -> Mapping[str, PolicyEngine]:
-    """The engines that other packages bring. One that cannot be loaded, or has the name of ours, is left out and
-    logged, so that the policies that name it are refused and the others go on."""
+    """The engines that other packages bring. One that cannot be loaded, or has the name of ours or of another one, is
+    left out and logged, so that the policies that name it are refused and the others go on."""
     found: dict[str, PolicyEngine] = {}
-    for entry_point in entry_points(group=GROUP):
-        if entry_point.name in BUILT_IN:
-            logger.error("the policy engine %r of %s has the name of ours", entry_point.name, entry_point.value)
-            continue
-        try:
-            found[entry_point.name] = entry_point.load()()
-        except Exception as error:  # noqa: BLE001 - what another package does wrong must not take the app down
-            logger.error("the policy engine %r cannot be loaded: %s", entry_point.name, type(error).__name__)
+    entries = tuple(entry_points(group=GROUP))
+    names = Counter(entry.name for entry in entries)
+    for entry in entries:
+        if entry.name in BUILT_IN:
+            logger.error("the policy engine %r of %s has the name of ours, and is left out", entry.name, entry.value)
+        elif names[entry.name] > 1:
+            # Which of them comes first depends on the path, and would decide who gets in.
+            logger.error("the policy engine %r of %s is there twice, and left out", entry.name, entry.value)
+        elif (engine := _made(entry)) is not None:
+            found[entry.name] = engine
     return found
+
+
+def _made(entry: EntryPoint) -> PolicyEngine | None:
+    try:
+        engine: PolicyEngine = entry.load()()
+    except Exception as error:  # noqa: BLE001 - what another package does wrong must not take the app down
+        logger.error("the policy engine %r of %s cannot be loaded: %s", entry.name, entry.value, type(error).__name__)
+        return None
+    if not callable(getattr(engine, "parse", None)):
+        logger.error("the policy engine %r of %s has no method parse", entry.name, entry.value)
+        return None
+    return engine

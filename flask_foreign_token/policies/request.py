@@ -88,6 +88,15 @@ class RequestView(dict[str, object]):
         parts = {name: self[name] if name in self else self._build(name) for name in _BUILDERS}
         return {name: part for name, part in parts.items() if part is not _ABSENT}
 
+    def existing(self) -> list[str]:
+        """The names of the parts that exist; none is built for it that costs anything."""
+        return [name for name in _BUILDERS if name in self or self._exists(name)]
+
+    def _exists(self, name: str) -> bool:
+        if name in _OF_BODY:
+            return _has_body(self.request)
+        return name in _ALWAYS or self._build(name) is not _ABSENT
+
     def _build(self, name: str) -> object:
         build = _BUILDERS.get(name)
         if build is None:
@@ -211,6 +220,9 @@ _BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
         "client": _client,
     }
 )
+
+_OF_BODY: Final = frozenset({"body", "resource"})
+_ALWAYS: Final = frozenset({"request-method", "scheme", "uri", "query-string", "params", "headers"})
 
 PARTS: Final = frozenset(_BUILDERS)
 """The names of all parts that a request can have."""

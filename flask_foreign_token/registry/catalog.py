@@ -11,7 +11,7 @@ from ..errors import Issue, Rejected
 from ..instants import instant
 from .edits import Edit, Outcome, State
 from .registry import Kept, Store
-from .resources import Key, Resource
+from .resources import Key, Resource, identify
 from .secrets import masked
 
 
@@ -38,6 +38,7 @@ class Catalog:
     :param faults: everything that is wrong with resources that can be read, taken as a whole; called with those, with
         the keys of what cannot be read, and with the keys of what an edit deletes.
     :param refresh: called after an edit; brings it into force in this process.
+    :param lint: what is probably not meant in the body of a policy with that id, though nothing is wrong with it.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class Catalog:
         prepare: Callable[[], object],
         faults: Callable[[Iterable[Resource], Iterable[Key], Collection[Key]], Iterable[Issue]],
         refresh: Callable[[], object],
+        lint: Callable[[str, Mapping[str, object]], Iterable[Issue]] = lambda id_, body: (),
     ) -> None:
         self._store = store
         self._prepare = prepare
         self._faults = faults
         self._refresh = refresh
+        self._lint = lint
 
     def list(self, type_: str) -> builtins.list[Shown]:
         """The resources of that type, by id; those that cannot be read as resources are left out.
@@ -81,13 +84,23 @@ class Catalog:
         self._prepare()
         return self._store.unreadable(type_, id_)
 
-    def apply(self, edit: Edit) -> dict[Key, Outcome]:
+    def warnings(self, bodies: Iterable[Mapping[str, object]]) -> builtins.list[Issue]:
+        """What is probably not meant in resources as somebody writes them; each names the resource.
+
+        What is wrong in one is for :meth:`apply` to refuse; of that one nothing is said here.
+
+        :param bodies: with `resourceType` and `id`.
+        """
+        return [issue for body in bodies for issue in self._warnings_of(*identify(body), body)]
+
+    def apply(self, edit: Edit, *, strict: bool = False) -> dict[Key, Outcome]:
         """Change resources, all of them or none. Here the change is in force when this returns.
 
         What is written must be right, and nothing else may come to be wrong through it. Faults of other resources that
         were there before do not stand in the way, so that a registry can be mended step by step; while there are any,
         what was in force stays so.
 
+        :param strict: whether what is probably not meant is wrong.
         :return: what became of each, in the order of `edit`.
         :raises Rejected: names every fault; nothing was changed.
         :raises NotStored: a resource to delete is not there; nothing was changed.
@@ -95,19 +108,28 @@ class Catalog:
         :raises DatabaseUnavailable: the database cannot be reached, or a table is missing.
         """
         self._prepare()
-        outcomes = self._store.edit(edit, check=partial(self._check, edit))
+        outcomes = self._store.edit(edit, check=partial(self._check, edit, strict))
         self._refresh()
         return outcomes
 
-    def _check(self, edit: Edit, before: State, after: State) -> None:
+    def _check(self, edit: Edit, strict: bool, before: State, after: State) -> None:
+        issues = [*self._introduced(edit, before, after), *(self.warnings(edit.upserts) if strict else ())]
+        if issues:
+            raise Rejected(issues)
+
+    def _introduced(self, edit: Edit, before: State, after: State) -> builtins.list[Issue]:
         found = self._faults_in(after, edit.deletes)
         if not found:
-            return
+            return []
         names = {f"{body['resourceType']}/{body['id']}" for body in edit.upserts}
         known = set(map(_place, self._faults_in(before)))
-        introduced = [issue for issue in found if issue.resource in names or _place(issue) not in known]
-        if introduced:
-            raise Rejected(introduced)
+        return [issue for issue in found if issue.resource in names or _place(issue) not in known]
+
+    def _warnings_of(self, type_: str, id_: str, body: Mapping[str, object]) -> Iterable[Issue]:
+        try:
+            return self._lint(id_, body) if type_ == "AccessPolicy" else ()
+        except Rejected:
+            return ()
 
     def _faults_in(self, state: State, deleted: Collection[Key] = ()) -> tuple[Issue, ...]:
         return (*state.issues, *self._faults(state.resources, state.unreadable, deleted))

@@ -182,7 +182,7 @@ class StrictSchema(Schema):
     """Attributes that a coming version takes."""
 
     def handle_error(self, error: ValidationError, data: Any, *, many: bool, **kwargs: Any) -> None:
-        known = [field.data_key or name for name, field in self.load_fields.items()]
+        known = self.names(data)
         messages: Any = error.messages
         unknown = sorted((name for name in messages if name != "_schema" and name not in known), key=str)
         for name in unknown[:MAX_UNKNOWN]:
@@ -192,6 +192,10 @@ class StrictSchema(Schema):
         more = len(unknown) - MAX_UNKNOWN
         if more > 0:
             messages["_schema"] = [*messages.get("_schema", ()), f"has {more} more attributes that do not exist"]
+
+    def names(self, data: Any) -> list[str]:
+        """What the attributes of `data` may be called."""
+        return [field.data_key or name for name, field in self.load_fields.items()]
 
     def _unknown(self, name: str, known: Iterable[str]) -> str:
         if name in self.later:

@@ -80,7 +80,7 @@ class LiveRegistry:
         """Look now, and say what is wrong.
 
         :raises Rejected: what the registry holds must not be used, in which case what was in force stays so, or an
-            introspector is out of service; names every fault.
+            introspector or a policy is out of service; names every fault.
         :raises DatabaseUnavailable: the database cannot be reached, or a table is missing.
         """
         with self._looking:

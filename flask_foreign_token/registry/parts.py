@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple, cast
 
 from ..errors import Issue, RegistryUnavailable, Rejected
@@ -19,6 +20,9 @@ from ..users.userinfo import TokenClaims, UserinfoEndpoint, UserinfoSource
 from .endpoints import ENDPOINTS, Endpoints
 from .faults import Faults
 from .resources import AccessPolicy, IdentityProvider, JwtSettings, Resource, TokenIntrospector, load
+from .schemas import AccessPolicySchema
+
+_POLICY = AccessPolicySchema()
 
 
 class ProviderPart(NamedTuple):
@@ -67,11 +71,16 @@ class IntrospectorPart(NamedTuple):
 
 
 class PolicyPart(NamedTuple):
-    """A policy, compiled."""
+    """A policy, compiled if it can be.
+
+    :param policy: none: it is out of service, and allows nothing.
+    :param issues: why it is.
+    """
 
     version: str
     settings: AccessPolicy
-    policy: CompiledPolicy
+    policy: CompiledPolicy | None
+    issues: tuple[Issue, ...] = ()
 
 
 Part = ProviderPart | IntrospectorPart | PolicyPart
@@ -105,16 +114,37 @@ class PartMaker:
 
     def make(self, resource: Resource) -> Part:
         """:raises Rejected: names the resource and every fault in it."""
-        settings = load(resource)
+        try:
+            settings = load(resource)
+        except Rejected as rejected:
+            raise self._with_faults_of_policy(resource, rejected) from None
         try:
             if isinstance(settings, IdentityProvider):
                 return ProviderPart(resource.version, settings, self._provider(settings, resource.version))
             if isinstance(settings, TokenIntrospector):
                 return IntrospectorPart(resource.version, settings, self._introspector(settings))
-            policy = compile_policy(resource.id, resource.version, resource.body, self._engines)
-            return PolicyPart(resource.version, settings, policy)
+            return PolicyPart(resource.version, settings, *self._compiled(resource))
         except Rejected as rejected:
             raise rejected.within(resource.name) from None
+
+    def _compiled(self, resource: Resource) -> tuple[CompiledPolicy | None, tuple[Issue, ...]]:
+        """A policy, or why there is none."""
+        try:
+            return compile_policy(resource.id, resource.version, resource.body, self._engines), ()
+        except Rejected as rejected:
+            return None, rejected.within(resource.name).issues
+        except Exception as error:  # noqa: BLE001 - what an engine of another package does wrong is that policy's matter
+            return None, (Issue(resource.name, "", f"its engine fails on it: {type(error).__name__}"),)
+
+    def _with_faults_of_policy(self, resource: Resource, rejected: Rejected) -> Rejected:
+        """`rejected` with what its engine finds besides, so that all is named at once."""
+        if resource.type != "AccessPolicy":
+            return rejected
+        # Of the others, enough is said already.
+        left = set(_POLICY.names(resource.body)) - {_attribute(issue) for issue in rejected.issues}
+        body = {name: value for name, value in resource.body.items() if name in left}
+        _, issues = self._compiled(replace(resource, body=body))
+        return Rejected([*rejected.issues, *(issue for issue in issues if _attribute(issue) in left)])
 
     def _provider(self, settings: IdentityProvider, version: str) -> Provider:
         faults = Faults()
@@ -173,6 +203,10 @@ class PartMaker:
                     self._http.check_url(url)
             except ValueError as reason:
                 faults.add("", path, str(reason))
+
+
+def _attribute(issue: Issue) -> str:
+    return issue.path.partition(".")[0]
 
 
 def _static_keys(jwt: JwtSettings, name: str) -> KeySource | None:

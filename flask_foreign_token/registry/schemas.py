@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from marshmallow import Schema, ValidationError, fields, validate, validates, validates_schema
+from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates, validates_schema
 
 from ..introspection.keys import ALGORITHMS, spellings
 from ..users.mapping import MAX_RULES
@@ -321,22 +321,46 @@ def _refuse(faults: Iterable[tuple[str, str]]) -> None:
         raise ValidationError(messages)
 
 
+def _of_engine(text: str, data_key: str | None = None) -> fields.Raw:
+    """An attribute whose content an engine checks, null included."""
+    return fields.Raw(allow_none=True, data_key=data_key, metadata=meaning(text))
+
+
 class AccessPolicySchema(ResourceSchema):
-    later: ClassVar[frozenset[str]] = frozenset({"schema", "sql", "and", "or", "roleName"})
+    """What the engines say of each other's attributes is theirs to say; here is what all of them may be called."""
 
     description = Text(metadata=meaning("what it is for, for people"))
     engine = Line(
         required=True,
-        validate=choice("allow", "matcho", later=("json-schema", "sql", "complex")),
-        metadata=meaning("how it decides"),
+        metadata=meaning(
+            "how it decides: `allow`, `matcho`, `json-schema`, `sql`, `complex`, or an engine of another package, "
+            "which says the rest in an attribute of its own name"
+        ),
     )
-    matcho = fields.Raw(metadata=meaning("the pattern that a request must match, with `engine: matcho`"))
+    matcho = _of_engine("the pattern that a request must match, with `engine: matcho`")
+    schema = _of_engine("the JSON Schema by which a request must be valid, with `engine: json-schema`")
+    sql = _of_engine('`{"query": "…"}`: what the database is asked, with `engine: sql`')
+    all_of = _of_engine("conditions, each with its `engine`, all of which must allow, with `engine: complex`", "and")
+    any_of = _of_engine("conditions, each with its `engine`, one of which must allow, with `engine: complex`", "or")
+    role_name = Line(
+        data_key="roleName", metadata=meaning("a role that the user must have as well: one of `roles` of the User")
+    )
     link = Several(
         Group(ReferenceSchema),
         metadata=meaning(
             "whom it is for: a `User/…`, `Client/…` or `Operation/…`; any of them; without, for every view"
         ),
     )
+
+    @pre_load
+    def leave_to_engine(self, data: Mapping[str, object], **_: Any) -> Mapping[str, object]:
+        """`data` without the attribute that has the engine's name, where that is no name of ours."""
+        own = set(self.names(data)) - set(self.names({}))
+        return {name: value for name, value in data.items() if name not in own}
+
+    def names(self, data: Mapping[str, object]) -> list[str]:
+        engine = data.get("engine")
+        return [*super().names(data), *([engine] if isinstance(engine, str) else [])]
 
 
 SCHEMAS: Mapping[str, Schema] = {

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from ..errors import Issue
+from ..errors import Issue, Rejected
 from ..http import Http
 from ..introspection.choosing import Introspectors, IssuerIntrospector
 from ..introspection.jwt import JwtIntrospector
@@ -34,9 +34,10 @@ class RegistrySnapshot:
     :param version: of the contents that it was built from.
     :param resources: by type and id, inactive ones too.
     :param introspection: the introspectors in force.
-    :param policies: those that are active.
+    :param policies: those that are active and not out of service.
     :param providers: the provider of each introspector in force; none: its tokens have no user.
-    :param out_of_service: why introspectors cannot check a token: their secrets must not be used.
+    :param out_of_service: why introspectors cannot check a token: their secrets must not be used; and why policies
+        allow nothing: what they say cannot be used.
     :param parts: what became of each resource, for the next snapshot to take what did not change.
     :param linked: what became of each introspector, likewise.
     """
@@ -61,6 +62,11 @@ class RegistrySnapshot:
         found = dict.fromkeys(filter(None, (_fetched_keys(link) for link in self.linked if link.in_force)))
         return [keys.state for keys in found]
 
+    @property
+    def policy_bodies(self) -> dict[str, Mapping[str, object]]:
+        """Every stored AccessPolicy by its id, as it was written, inactive ones and those out of service too."""
+        return {id_: resource.body for (type_, id_), resource in self.resources.items() if type_ == "AccessPolicy"}
+
     def vouches(self, introspector: Versioned) -> bool:
         """Whether that introspector is in force, in that very version."""
         return introspector in self.providers
@@ -75,6 +81,15 @@ class RegistrySnapshot:
             if link.in_force and link.provider is not None and link.provider.system == system:
                 return link.introspector.issuer
         return None
+
+    def absence_of_policy(self, id_: str) -> str | None:
+        """Why the policy of that id allows nothing, ``"is not active"`` say; none: it is in force."""
+        part = self.parts.get(("AccessPolicy", id_))
+        if not isinstance(part, PolicyPart):
+            return "the registry does not hold"
+        if not part.settings.active:
+            return "is not active"
+        return "is out of service" if part.policy is None else None
 
 
 class SnapshotBuilder:
@@ -131,17 +146,17 @@ class SnapshotBuilder:
         held = _by_key(resources, faults)
         parts = self._parts(held, previous, faults)
         linked = self._linker(previous).link(parts.values(), held, faults)
-        faults.raise_any()
+        out_of_service = _out_of_service(parts, linked)
+        if faults.issues:
+            raise Rejected([*faults.issues, *out_of_service])
         in_force = [link for link in linked if link.in_force]
         snapshot = RegistrySnapshot(
             version=version,
             resources=MappingProxyType(held),
             introspection=_introspectors(linked),
-            policies=Policies(
-                part.policy for part in parts.values() if isinstance(part, PolicyPart) and part.settings.active
-            ),
+            policies=_policies(parts, previous),
             providers=MappingProxyType({link.introspector.introspector: link.provider for link in in_force}),
-            out_of_service=_out_of_service(parts, linked),
+            out_of_service=out_of_service,
             parts=MappingProxyType(parts),
             linked=linked,
         )
@@ -152,8 +167,8 @@ class SnapshotBuilder:
     def faults(
         self, resources: Iterable[Resource], unreadable: Iterable[Key] = (), deleted: Collection[Key] = ()
     ) -> tuple[Issue, ...]:
-        """Everything that is wrong with `resources`: why they must not be used, and why introspectors in them could
-        not check a token.
+        """Everything that is wrong with `resources`: why they must not be used, why introspectors in them could not
+        check a token, and why policies would allow nothing.
 
         :param unreadable: what else is kept, so that a reference to it is not taken for one to nothing.
         :param deleted: see :meth:`.Linker.link`.
@@ -190,6 +205,13 @@ class SnapshotBuilder:
         return parts
 
 
+def _policies(parts: Mapping[Key, Part], previous: RegistrySnapshot | None) -> Policies:
+    compiled = (part.policy for part in parts.values() if isinstance(part, PolicyPart) and part.settings.active)
+    active = [policy for policy in compiled if policy is not None]
+    # Filed already, and what they said of tokens is remembered.
+    return previous.policies if previous is not None and previous.policies.are(active) else Policies(active)
+
+
 def _introspectors(linked: Iterable[Linked]) -> Introspectors:
     by_issuer: dict[str, IssuerIntrospector] = {}
     by_prefix: dict[str, OpaqueIntrospector] = {}
@@ -208,8 +230,14 @@ def _introspectors(linked: Iterable[Linked]) -> Introspectors:
 
 def _out_of_service(parts: Mapping[Key, Part], linked: Iterable[Linked]) -> tuple[Issue, ...]:
     # Keys are of one resource, linked or not; whom to ask, and as whom, is known of what is linked.
-    keys = [issue for part in parts.values() if isinstance(part, IntrospectorPart) for issue in issues_of(part.keys)]
-    return (*keys, *(issue for link in linked if link.inquiry is not None for issue in link.inquiry.issues))
+    own = [issue for part in parts.values() for issue in _issues_of(part)]
+    return (*own, *(issue for link in linked if link.inquiry is not None for issue in link.inquiry.issues))
+
+
+def _issues_of(part: Part) -> tuple[Issue, ...]:
+    if isinstance(part, PolicyPart):
+        return part.issues
+    return issues_of(part.keys) if isinstance(part, IntrospectorPart) else ()
 
 
 def _retire_sources(previous: RegistrySnapshot, current: RegistrySnapshot) -> None:

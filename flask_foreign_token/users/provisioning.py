@@ -141,13 +141,35 @@ class Users:
             if self._unknown.get(key):
                 return None
             known = self._look_up(_LookUp(key, subject, token, provider, credential))
-        if known is None:
+        return None if known is None else _admitted(known, token)
+
+    def find(self, token: Token, provider: Provider) -> UserSnapshot | None:
+        """As :meth:`find_or_create`, as the database has it now, and without making anybody.
+
+        :raises InvalidToken: the user is inactive, or the identifier is another issuer's.
+        :raises DatabaseUnavailable: the database cannot be read.
+        """
+        if token.subject is None:
             return None
-        if known.issuer != token.issuer:
-            raise InvalidToken("the identifier belongs to another issuer")
-        if not known.user.active:
-            raise InvalidToken("the user is inactive")
-        return known.user
+        id_ = identifier_id(provider.system, token.subject)
+        found = self._store.find(id_)
+        if found is None or found.user is None:
+            return None
+        return _admitted(_Known(found.issuer, _snapshot(found.user, id_)), token)
+
+    def prospect(self, token: Token, provider: Provider, credential: Credential) -> dict[str, object]:
+        """The User resource that an unknown subject would get, but for its id; nothing is stored.
+
+        :raises Refusal: as :meth:`find_or_create`, when it asks for userinfo.
+        """
+        identifier = self._identifier(token.subject or "", token, provider, credential)
+        resource = user_resource("", [identifier], active=True)
+        del resource["id"]
+        return resource
+
+    def creates(self, provider: Provider) -> bool:
+        """Whether an unknown subject of `provider` gets a user."""
+        return self._create_user if provider.create_user is None else provider.create_user
 
     def snapshot_of(self, key: object) -> UserSnapshot:
         """The user with this primary key as the database has it now.
@@ -198,7 +220,7 @@ class Users:
         found = self._store.find(look_up.key.identifier)
         if found is not None and found.user is not None:
             known = _Known(found.issuer, _snapshot(found.user, look_up.key.identifier))
-        elif self._creates(look_up.provider):
+        elif self.creates(look_up.provider):
             known = self._create(look_up, orphan=found is not None)
         else:
             known = None
@@ -215,28 +237,9 @@ class Users:
             self._known.drop(key)
             self._unknown.drop(key)
 
-    def _creates(self, provider: Provider) -> bool:
-        return self._create_user if provider.create_user is None else provider.create_user
-
     def _create(self, look_up: _LookUp, *, orphan: bool) -> _Known:
-        token, provider = look_up.token, look_up.provider
         # Asked before the transaction begins, so that a slow provider holds no lock.
-        userinfo = provider.userinfo.userinfo(token, look_up.credential)
-        attributes = to_scim(userinfo, provider.to_scim)
-        if is_too_deep(userinfo) or is_too_deep(attributes):
-            raise InvalidToken("userinfo is nested too deeply")
-        now = self._clock()
-        identifier = Identifier(
-            system=provider.system,
-            value=look_up.subject,
-            issuer=token.issuer,
-            data=dict(userinfo),
-            attributes=attributes,
-            inactive=False,
-            version=1,
-            created_at=now,
-            updated_at=now,
-        )
+        identifier = self._identifier(look_up.subject, look_up.token, look_up.provider, look_up.credential)
         try:
             user = self._store.create(identifier, orphan=orphan)
         except IntegrityError:
@@ -247,7 +250,26 @@ class Users:
         if user is None:
             return self._winner(look_up)
         look_up.created = _snapshot(user, look_up.key.identifier)
-        return _Known(token.issuer, look_up.created)
+        return _Known(look_up.token.issuer, look_up.created)
+
+    def _identifier(self, subject: str, token: Token, provider: Provider, credential: Credential) -> Identifier:
+        """What a user is made from, with what the provider says of them."""
+        userinfo = provider.userinfo.userinfo(token, credential)
+        attributes = to_scim(userinfo, provider.to_scim)
+        if is_too_deep(userinfo) or is_too_deep(attributes):
+            raise InvalidToken("userinfo is nested too deeply")
+        now = self._clock()
+        return Identifier(
+            system=provider.system,
+            value=subject,
+            issuer=token.issuer,
+            data=dict(userinfo),
+            attributes=attributes,
+            inactive=False,
+            version=1,
+            created_at=now,
+            updated_at=now,
+        )
 
     def _winner(self, look_up: _LookUp) -> _Known:
         """Whom another process has made from the same identifier a moment ago."""
@@ -255,6 +277,14 @@ class Users:
         if found is None or found.user is None:
             raise Misconfigured(hint=self._models.refusal)
         return _Known(found.issuer, _snapshot(found.user, look_up.key.identifier))
+
+
+def _admitted(known: _Known, token: Token) -> UserSnapshot:
+    if known.issuer != token.issuer:
+        raise InvalidToken("the identifier belongs to another issuer")
+    if not known.user.active:
+        raise InvalidToken("the user is inactive")
+    return known.user
 
 
 def _snapshot(user: StoredUser, identifier: str | None = None) -> UserSnapshot:

@@ -46,7 +46,7 @@ def spoil(app: Flask, content: str, name: str = "spoilt") -> None:
 
 
 CONTENTS = [
-    json.dumps({"resourceType": "AccessPolicy", "id": "spoilt", "engine": "mathco"}),
+    json.dumps({"resourceType": "AccessPolicy", "id": "spoilt", "engine": ["matcho"]}),
     json.dumps({"resourceType": "AccessPolicy", "id": "spoilt", "engine": "allow", "unknown": 1}),
     json.dumps({"resourceType": "AccessPolicy", "id": "other", "engine": "allow"}),
     "[]",

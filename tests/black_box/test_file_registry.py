@@ -226,7 +226,7 @@ def test_a_command_changes_what_a_running_app_serves(filed: Flask, issuer: Issue
     assert ask(filed, token).status_code == 403
 
 
-BROKEN = ["{", "", "[{}]", '[{"resourceType": "AccessPolicy", "id": "x", "engine": "mathco"}]', "\x00", "null"]
+BROKEN = ["{", "", "[{}]", '[{"resourceType": "AccessPolicy", "id": "x", "engine": ["matcho"]}]', "\x00", "null"]
 
 
 @pytest.mark.parametrize("content", BROKEN, ids=repr)
@@ -243,7 +243,7 @@ def test_a_broken_file_is_an_outage_for_tokens_and_no_command_ends_in_a_tracebac
 
 
 def test_a_faulty_resource_of_a_file_is_mended_by_apply(make_app: MakeApp, issuer: Issuer, tmp_path):
-    app = make_app([*trusting(issuer), policy("bad", engine="mathco")], **OPERATOR_SETTINGS)
+    app = make_app([*trusting(issuer), policy("bad", engine=["matcho"])], **OPERATOR_SETTINGS)
     assert ask(app, issuer.token()).status_code == 503
 
     run(app, "apply", write(tmp_path, "good.json", policy("bad", {"request-method": "post"})))
@@ -252,7 +252,7 @@ def test_a_faulty_resource_of_a_file_is_mended_by_apply(make_app: MakeApp, issue
 
 
 def test_a_faulty_resource_of_a_file_is_mended_by_delete(make_app: MakeApp, issuer: Issuer):
-    app = make_app([*trusting(issuer), policy("bad", engine="mathco")], **OPERATOR_SETTINGS)
+    app = make_app([*trusting(issuer), policy("bad", engine=["matcho"])], **OPERATOR_SETTINGS)
 
     run(app, "delete", "AccessPolicy", "bad", "--yes")
 

@@ -113,7 +113,7 @@ def test_ten_files_of_which_the_last_is_wrong_change_nothing(filled_app: Flask, 
 
     reason = refused(filled_app, "apply", *files)
 
-    assert f"{files[-1]} AccessPolicy/last engine: must be one of" in reason
+    assert f"{files[-1]} AccessPolicy/last engine: there is no such engine" in reason
     assert printed(filled_app, "export") == before
 
 

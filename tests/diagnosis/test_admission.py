@@ -7,6 +7,14 @@ from flask_foreign_token.diagnosis.admission import admissions, misplaced
 from ..apps import Resource, policy
 
 ISSUER = "https://id.example/realms/clinic"
+NAMING = {"engine": "matcho", "matcho": {"jwt": {"iss": ISSUER}}}
+OTHER = {"engine": "matcho", "matcho": {"jwt": {"iss": "https://other.example"}}}
+ALLOW = {"engine": "allow"}
+SQL = {"engine": "sql", "sql": {"query": "SELECT true"}}
+
+
+def complex_policy(join: str, *conditions: object, **attributes: object) -> Resource:
+    return {"resourceType": "AccessPolicy", "id": "p", "engine": "complex", join: list(conditions), **attributes}
 
 
 @pytest.mark.parametrize(
@@ -19,6 +27,14 @@ ISSUER = "https://id.example/realms/clinic"
         policy("p", {"jwt": {"iss": {"$enum": ["https://other.example", ISSUER]}}}),
         policy("p", {"$one-of": [{"user": "present?"}, {"jwt": {"iss": ISSUER}}]}),
         policy("p", {"jwt": {"iss": ISSUER}}, link=[{"reference": "Operation/patients"}]),
+        policy("p", {"jwt": {"iss": ISSUER}}, roleName="doctor"),
+        policy("p", {"jwt": {"iss": {"$not": "https://other.example"}}}),
+        complex_policy("and", NAMING, SQL),
+        complex_policy("and", ALLOW, NAMING),
+        complex_policy("and", ALLOW, ALLOW),
+        complex_policy("or", SQL, NAMING),
+        complex_policy("or", OTHER, ALLOW),
+        complex_policy("and", complex_policy("or", OTHER, NAMING), SQL),
     ],
 )
 def test_a_policy_that_names_the_issuer_or_asks_for_nothing_could_let_in(there: Resource) -> None:
@@ -35,7 +51,18 @@ def test_a_policy_that_names_the_issuer_or_asks_for_nothing_could_let_in(there: 
         policy("p", {"jwt": "present?"}),
         policy("p", {"request-method": "get"}),
         policy("p", {"jwt": {"iss": None}}),
-        {"resourceType": "AccessPolicy", "id": "p", "engine": "sql", "sql": {"query": "SELECT true"}},
+        policy("p", {"jwt": {"iss": ISSUER, "azp": None}}),
+        policy("p", {"$not": {"jwt": {"iss": ISSUER}}}),
+        policy("p", roleName="doctor"),
+        {"resourceType": "AccessPolicy", "id": "p", **SQL},
+        {"resourceType": "AccessPolicy", "id": "p", "engine": "json-schema", "schema": {"required": ["jwt"]}},
+        {"resourceType": "AccessPolicy", "id": "p", "engine": "cedar", "cedar": {"jwt": {"iss": ISSUER}}},
+        complex_policy("and", ALLOW, SQL),
+        complex_policy("and", OTHER, SQL),
+        complex_policy("or", OTHER, SQL),
+        complex_policy("or", OTHER, ALLOW, roleName="doctor"),
+        complex_policy("or"),
+        complex_policy("and", NAMING, active=False),
         {"resourceType": "AccessPolicy", "id": "p"},
     ],
 )

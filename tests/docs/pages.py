@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import re
 import sys
 from collections.abc import Mapping
@@ -19,6 +20,9 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.myst import CodeBlockParser
 
 from example_app.keycloak_server import free_port
+from flask_foreign_token.policies.engines import Engines
+from flask_foreign_token.policies.policy import parse_policy
+from flask_foreign_token.policies.sql_database import Database
 from flask_foreign_token.registry.schemas import SCHEMAS
 
 from .terminal import Terminal, commands_in, is_said
@@ -27,6 +31,7 @@ ROOT = Path(__file__).parents[2]
 PYTHON = ("python", "pycon")
 SHELL = ("console", "bash", "sh", "shell")
 DATA = ("json", "yaml")
+ENGINES = Engines(Database("sqlite:////of-the-pages.db"))
 PORTS = ("5000", "8080", "8180")
 """Those that pages speak of; free ones stand in for them when a page is run."""
 
@@ -69,6 +74,13 @@ class Page:
                     example.evaluate()
         finally:
             self._close()
+            self._restore_log()
+
+    @staticmethod
+    def _restore_log() -> None:
+        decisions = logging.getLogger("flask_foreign_token.decisions")
+        decisions.handlers.clear()
+        decisions.setLevel(logging.NOTSET)
 
     def _first_line(self, example: Example) -> str:
         """As it stands in the document."""
@@ -108,6 +120,8 @@ class Page:
         for resource in body if isinstance(body, list) else [body]:
             if resource.get("resourceType") in SCHEMAS:
                 assert SCHEMAS[resource["resourceType"]].validate(resource) == {}
+            if resource.get("resourceType") == "AccessPolicy":
+                parse_policy(resource["id"], resource, ENGINES)
 
     def _write(self, name: str, text: str) -> Path:
         file = self._folder / name

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from sybil.example import SybilFailure
 
+from flask_foreign_token.errors import Rejected
+
 from .pages import Page, names_of
 
 MakePage = Callable[[str], Page]
@@ -58,8 +60,10 @@ def test_python_that_fails_does_not_pass(make_page: MakePage) -> None:
 
 
 def test_a_resource_that_would_be_refused_does_not_pass(make_page: MakePage) -> None:
-    with pytest.raises(AssertionError):
+    with pytest.raises(Rejected):
         make_page(block("json", '{"resourceType": "AccessPolicy", "id": "a", "engine": "mathco"}')).run({})
+    with pytest.raises(AssertionError):
+        make_page(block("json", '{"resourceType": "AccessPolicy", "id": "a", "active": "no"}')).run({})
 
 
 def test_a_block_that_is_left_out_is_not_run(make_page: MakePage) -> None:

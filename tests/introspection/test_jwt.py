@@ -3,6 +3,7 @@ from __future__ import annotations
 import hmac
 import json
 import math
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from flask_foreign_token.introspection import base64url
 from flask_foreign_token.introspection.jwt import JwtIntrospector, JwtRules
 from flask_foreign_token.introspection.key_set import read_key_set
 from flask_foreign_token.introspection.keys import KeySource
+from flask_foreign_token.introspection.parse import parse
 from flask_foreign_token.introspection.static_keys import StaticKeys
 from flask_foreign_token.introspection.token import Credential, Token, Versioned
 
@@ -53,6 +55,24 @@ def test_a_good_token_is_verified(algorithm: str) -> None:
 
 def test_the_issuer_of_an_introspector_is_that_of_its_tokens() -> None:
     assert JwtIntrospector(RESOURCE, RULES, PUBLISHED).issuer == ISSUER
+
+
+@pytest.mark.parametrize(
+    ("token", "made"),
+    [
+        (sign(), ["issuer", "signature", "kind", "times", "audience", "client", "subject"]),
+        (sign(body=claims(exp=1)), ["issuer", "signature", "kind", "times"]),
+        (sign(body=claims(iss="other")), ["issuer"]),
+    ],
+)
+def test_the_checks_can_be_made_one_by_one_up_to_the_first_that_fails(token: str, made: list[str]) -> None:
+    checks = JwtIntrospector(RESOURCE, RULES, PUBLISHED, clock=lambda: NOW).checks(parse(token))
+
+    names: list[str] = []
+    with suppress(InvalidToken):
+        names.extend(checks)
+
+    assert names == made
 
 
 def test_a_token_is_to_be_verified_anew_when_its_keys_are_due() -> None:

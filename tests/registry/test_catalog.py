@@ -27,10 +27,17 @@ from .snapshots import BUILDER
 
 A: Key = ("AccessPolicy", "a")
 K: Key = ("IdentityProvider", "k")
-WRONG = policy("wrong", engine="perhaps")
+WRONG = policy("wrong", engine=None)
+PERHAPS = policy("perhaps", engine="perhaps")
 OUT_OF_SERVICE = introspector(
     "weak", iss="https://weak.example", jwt={"iss": "https://weak.example", "secret": "short"}
 )
+
+BROKEN = [
+    pytest.param(WRONG, id="rejected"),
+    pytest.param(OUT_OF_SERVICE, id="out of service"),
+    pytest.param(PERHAPS, id="a policy out of service"),
+]
 
 
 @dataclass
@@ -198,7 +205,7 @@ def test_a_registry_that_does_not_load_is_shown(place: Place) -> None:
     assert place.ids() == ["a", "wrong"]
 
 
-@pytest.mark.parametrize("broken", [WRONG, OUT_OF_SERVICE], ids=["rejected", "out of service"])
+@pytest.mark.parametrize("broken", BROKEN)
 def test_what_was_wrong_before_does_not_stop_the_edit_of_something_else(place: Place, broken: dict[str, Any]) -> None:
     place.write_by_hand(policy("a"), policy("b"), broken)
 
@@ -207,7 +214,7 @@ def test_what_was_wrong_before_does_not_stop_the_edit_of_something_else(place: P
     assert list(outcomes.values()) == ["updated", "created", "deleted"]
 
 
-@pytest.mark.parametrize("broken", [WRONG, OUT_OF_SERVICE], ids=["rejected", "out of service"])
+@pytest.mark.parametrize("broken", BROKEN)
 def test_what_is_wrong_is_mended_one_by_one(place: Place, broken: dict[str, Any]) -> None:
     other = policy("other", matcho=5, engine="nonsense")
     place.write_by_hand(broken, other)
@@ -218,7 +225,7 @@ def test_what_is_wrong_is_mended_one_by_one(place: Place, broken: dict[str, Any]
     assert place.ids() == ["other"]
 
 
-@pytest.mark.parametrize("broken", [WRONG, OUT_OF_SERVICE], ids=["rejected", "out of service"])
+@pytest.mark.parametrize("broken", BROKEN)
 def test_what_is_written_must_be_right_even_where_it_was_as_wrong_before(place: Place, broken: dict[str, Any]) -> None:
     place.write_by_hand(broken)
 

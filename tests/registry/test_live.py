@@ -23,7 +23,8 @@ from .places import unchecked
 
 POLICY = {"resourceType": "AccessPolicy", "id": "all", "engine": "allow"}
 OTHER = {"resourceType": "AccessPolicy", "id": "other", "engine": "allow"}
-WRONG = {"resourceType": "AccessPolicy", "id": "wrong", "engine": "perhaps"}
+WRONG = {"resourceType": "AccessPolicy", "id": "wrong", "engine": None}
+PERHAPS = {"resourceType": "AccessPolicy", "id": "perhaps", "engine": "perhaps"}
 OUT_OF_SERVICE = {
     "resourceType": "TokenIntrospector",
     "id": "weak",
@@ -203,6 +204,25 @@ def test_an_introspector_out_of_service_is_logged_refused_by_load_and_stops_no_o
     assert policies(live) == {"all"}
     assert "TokenIntrospector/weak jwt.secret" in caplog.text
     with pytest.raises(Rejected, match="TokenIntrospector/weak"):
+        live.load()
+
+
+def test_a_policy_out_of_service_is_logged_refused_by_load_and_stops_no_other(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.write(POLICY)
+    live = place.live()
+    live.current()
+    place.write(OTHER, PERHAPS)
+
+    for _ in range(3):
+        place.clock.now += POLL
+        live.current()
+
+    assert policies(live) == {"all", "other", "perhaps"}
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "out of service: AccessPolicy/perhaps engine" in caplog.text
+    with pytest.raises(Rejected, match="AccessPolicy/perhaps engine"):
         live.load()
 
 

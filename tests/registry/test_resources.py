@@ -251,13 +251,10 @@ def test_meta_is_taken_and_ignored() -> None:
             "at most one of jwt.secret, jwt.keys and jwks_uri, not jwt.secret and jwks_uri",
         ),
         ("AccessPolicy", {"engine": None}, "engine", "must not be null"),
-        (
-            "AccessPolicy",
-            {"engine": "sql"},
-            "engine",
-            "must be one of: allow, matcho (json-schema, sql, complex: not supported by this version)",
-        ),
-        ("AccessPolicy", {"roleName": "admin"}, "roleName", "is not supported by this version"),
+        ("AccessPolicy", {"engine": ["allow"]}, "engine", "must be a text"),
+        ("AccessPolicy", {"engine": " "}, "engine", "must not be blank"),
+        ("AccessPolicy", {"roleName": " "}, "roleName", "must not be blank"),
+        ("AccessPolicy", {"roleName": ["admin"]}, "roleName", "must be a text"),
         ("AccessPolicy", {"link": {"reference": "User/x"}}, "link", "must be a list"),
         ("AccessPolicy", {"link": [{"reference": "User/"}]}, "link.0.reference", "must read Type/id"),
     ],
@@ -277,7 +274,8 @@ def test_a_wrong_value_is_refused_with_its_path_and_the_reason(
         ("IdentityProvider", "userinfo_refresh", "is not supported by this version"),
         ("IdentityProvider", "quite-something-else", "no such attribute"),
         ("AccessPolicy", "matco", "no such attribute; did you mean matcho?"),
-        ("AccessPolicy", "schema", "is not supported by this version"),
+        ("AccessPolicy", "rolename", "no such attribute; did you mean roleName?"),
+        ("AccessPolicy", "cedar", "no such attribute"),
     ],
 )
 def test_an_unknown_attribute_is_refused_and_the_nearest_one_named(type_: str, attribute: str, reason: str) -> None:

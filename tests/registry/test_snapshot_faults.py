@@ -85,9 +85,7 @@ from .snapshots import BUILDER, builder, built, faults, stored, token
                 "revocation_endpoint",
             )
         ),
-        ([policy(engine="matcho", matcho={"uri": None})], "AccessPolicy/p", "matcho.uri", "nil?"),
-        ([policy(link=[{"reference": "Group/x"}], active=False)], "AccessPolicy/p", "link.0.reference", "User/"),
-        ([policy(matcho={})], "AccessPolicy/p", "matcho", "no such attribute"),
+        ([policy(pattern={})], "AccessPolicy/p", "pattern", "no such attribute"),
         ([provider(sytem="x")], "IdentityProvider/k", "sytem", "did you mean system?"),
     ],
 )

@@ -10,6 +10,7 @@ from flask_foreign_token import require_policy
 from flask_foreign_token.testing import Issuer, acting_as
 
 from ..apps import ask, database_of, policy, trusting
+from ..challenges import body
 from ..conftest import MakeApp
 
 READERS = policy("readers", {"jwt": {"role": "reader"}})
@@ -54,7 +55,7 @@ def test_policies_still_decide(app: Flask, issuer: Issuer) -> None:
     with acting_as(app, user, role="gardener"):
         answer = ask(app)
 
-    assert (answer.status_code, answer.json) == (403, {"error": "access_denied"})
+    assert (answer.status_code, body(answer)) == (403, {"error": "access_denied"})
 
 
 def test_policies_see_the_user(make_app: MakeApp, issuer: Issuer) -> None:

@@ -342,3 +342,29 @@ def test_who_makes_a_user_is_told_so_after_the_commit(file: World) -> None:
     users.find_or_create(a_token(), a_provider(Says()), a_credential())
 
     assert seen == [(user, 1)]
+
+
+def test_finding_makes_nobody_and_shows_who_would_be_made(world: World) -> None:
+    users, provider = world.users(), a_provider(Says(email="a@example.org"))
+
+    with statements() as seen:
+        found = users.find(a_token(), provider)
+        prospect = users.prospect(a_token(), provider, a_credential())
+
+    assert (found, seen, world.population) == (None, ["SELECT"], (0, 0))
+    made = users.find_or_create(a_token(), provider, a_credential())
+    assert made is not None
+    assert {**prospect, "id": made.key} == made.resource
+    assert users.find(a_token(), provider) == made
+
+
+@pytest.mark.parametrize("deactivate", [set_inactive, set_not_active])
+def test_finding_refuses_whom_a_request_would_be_refused_for(world: World, deactivate: Callable[[World], None]) -> None:
+    users, provider = world.users(), a_provider(Says())
+    users.find_or_create(a_token(), provider, a_credential())
+    deactivate(world)
+
+    with pytest.raises(InvalidToken, match="inactive"):
+        users.find(a_token(), provider)
+    with pytest.raises(InvalidToken, match="another issuer"):
+        users.find(a_token(issuer="https://other.example"), provider)
