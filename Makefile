@@ -1,7 +1,7 @@
-# `make demo`, `make demo-keycloak`, `make test`, `make fuzz` and `make lint`; each makes .venv itself when it is absent or
-# the lock file has changed. `make test` brings the servers that it can bring without root, and with SERVERS=apt the
-# others too; with ARGS it runs a part of the tests, whose coverage says nothing. `make fuzz` runs until it is stopped or
-# finds something; with ARGS as libFuzzer has them, for a while: ARGS=-max_total_time=600.
+# `make demo`, `make demo-keycloak`, `make test`, `make fuzz`, `make benchmark` and `make lint`; each makes .venv itself
+# when it is absent or the lock file has changed. `make test` brings the servers that it can bring without root, and with
+# SERVERS=apt the others too; with ARGS it runs a part of the tests, whose coverage says nothing. `make fuzz` runs until it
+# is stopped or finds something; with ARGS as libFuzzer has them, for a while: ARGS=-max_total_time=600.
 PYTHON ?= python3
 ARGS ?=
 SERVERS ?=
@@ -10,7 +10,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo demo-keycloak test servers fuzz lint
+.PHONY: demo demo-keycloak test servers fuzz benchmark lint
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m example_app.demo $(ARGS)
@@ -36,6 +36,9 @@ fuzz: $(INSTALLED)
 	@mkdir -p .fuzz/corpus
 	$(BIN)/python -m tests.fuzz.fuzz_parse -max_len=17408 -timeout=10 -dict=tests/fuzz/jose.dict \
 	  -artifact_prefix=.fuzz/ $(ARGS) .fuzz/corpus tests/fuzz/corpus
+
+benchmark: $(INSTALLED)
+	$(BIN)/python -m benchmarks.policies
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
