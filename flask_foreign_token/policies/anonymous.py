@@ -6,15 +6,15 @@ A pattern is followed as it would be matched with the request of such a caller: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from .complex import AllOf, AnyOf
 from .condition import Condition
-from .matcho import Place
-from .matcho_engine import Matches
-from .matcho_lint import placed
-from .matcho_tree import (
+from .json_schema import anonymous as of_schema
+from .json_schema.engine import Validates
+from .matcho.engine import Matches
+from .matcho.tree import (
     Contains,
     Enum,
     Every,
@@ -26,31 +26,44 @@ from .matcho_tree import (
     Not,
     OneOf,
     Path,
+    Place,
     PresentAll,
     Reference,
     Word,
+    children,
+    placed,
     reads,
     walk,
 )
-from .request import PARTS
-
-IDENTITY: Final = frozenset({"user", "client", "jwt", "token"})
-"""The parts of a request that say who asks."""
+from .possible import ALWAYS, EITHER, NEVER, Possible, all_of, any_of, otherwise
+from .request import IDENTITY, PARTS
 
 _PINNED: Final = (("uri",), ("operation", "id"))
 """What a route that is meant for everybody is named by."""
 
 
-class Possible(NamedTuple):
-    """What can come of a pattern."""
+class Gap(NamedTuple):
+    """Where a policy lets in an anonymous request without saying so.
 
-    match: bool
-    mismatch: bool
+    :param path: from the top of the policy.
+    :param why: that it does, and what to say instead.
+    """
+
+    path: str
+    why: str
 
 
-_ALWAYS: Final = Possible(match=True, mismatch=False)
-_NEVER: Final = Possible(match=False, mismatch=True)
-_EITHER: Final = Possible(match=True, mismatch=True)
+_OF_NOT: Final = (
+    "since a missing value matches $not; put the $not further in, or ask for somebody beside it, with "
+    '"jwt": "present?" for instance'
+)
+_OF_EVERY: Final = (
+    'since an empty array matches $every; ask for somebody beside it, with "jwt": "present?" for instance'
+)
+_OF_SCHEMA: Final = (
+    "since what it says of user, client, jwt and token holds of a request that has none of them; say "
+    '"required": ["jwt"] beside it, for instance, or name the routes that are for everybody, with const or enum'
+)
 
 
 def lets_in(condition: Condition) -> bool:
@@ -62,6 +75,8 @@ def lets_in(condition: Condition) -> bool:
             return any(map(lets_in, condition.conditions))
         case Matches():
             return _possible(condition.pattern).match
+        case Validates():
+            return of_schema.lets_in(condition.document)
         case _:
             return not condition.needs & IDENTITY
 
@@ -75,21 +90,26 @@ def asks_nobody(condition: Condition) -> bool:
             return any(map(asks_nobody, condition.conditions))
         case Matches():
             return _asks_nobody(condition.pattern)
+        case Validates():
+            return not condition.reads & IDENTITY and of_schema.lets_in(condition.document, elsewhere=True)
         case _:
             is_pinned = any(all(one.path in _PINNED for one in several) for several in condition.equalities())
             return not is_pinned and not (condition.reads | condition.needs) & IDENTITY
 
 
-def gaps(condition: Condition) -> Iterator[str]:
-    """Where a ``$not`` lets in an anonymous request; paths from the top of the policy."""
+def gaps(condition: Condition) -> Iterator[Gap]:
+    """Where a look at who asks does not keep out an anonymous request."""
     if not lets_in(condition):
         return
     match condition:
         case AllOf() | AnyOf():
             for inner, path in zip(condition.conditions, condition.paths, strict=True):
-                yield from (f"{path}.{gap}" if path else gap for gap in gaps(inner))
+                yield from (gap._replace(path=f"{path}.{gap.path}" if path else gap.path) for gap in gaps(inner))
         case Matches():
-            yield from map(".".join, _gaps(condition.pattern, ("matcho",)))
+            for place in _gaps(condition.pattern, ("matcho",)):
+                yield Gap(".".join(place), _OF_EVERY if place[-1] == "$every" else _OF_NOT)
+        case Validates() if condition.reads & IDENTITY and of_schema.lets_in(condition.document, elsewhere=True):
+            yield Gap("schema", _OF_SCHEMA)
         case _:
             return
 
@@ -98,11 +118,11 @@ def _possible(node: Node) -> Possible:
     """What can come of a pattern for the whole request."""
     match node:
         case Fields():
-            return _all_of(_of_member(key, pattern) for key, pattern in zip(node.keys, node.patterns, strict=True))
+            return all_of(_of_member(key, pattern) for key, pattern in zip(node.keys, node.patterns, strict=True))
         case OneOf():
-            return _any_of(map(_possible, node.patterns))
+            return any_of(map(_possible, node.patterns))
         case Not():
-            return _otherwise(_possible(node.pattern))
+            return otherwise(_possible(node.pattern))
         case _:
             return _of_unknown(node)
 
@@ -115,50 +135,36 @@ def _of_missing(node: Node) -> Possible:
     """What comes of a pattern where nothing stands."""
     match node:
         case Word(name="nil?"):
-            return _ALWAYS
+            return ALWAYS
         case OneOf():
-            return _any_of(map(_of_missing, node.patterns))
+            return any_of(map(_of_missing, node.patterns))
         case Not():
-            return _otherwise(_of_missing(node.pattern))
+            return otherwise(_of_missing(node.pattern))
         case _:
-            return _NEVER
+            return NEVER
 
 
 def _of_unknown(node: Node) -> Possible:
     """What can come of a pattern where anything may stand."""
     match node:
         case Path():
-            return _NEVER if _is_missing(node.segments[0]) else _EITHER
+            return NEVER if _is_missing(node.segments[0]) else EITHER
         case ItemOf():
             return _of_unknown(node.path)
         case OneOf():
-            return _any_of(map(_of_unknown, node.patterns))
+            return any_of(map(_of_unknown, node.patterns))
         case Not():
-            return _otherwise(_of_unknown(node.pattern))
+            return otherwise(_of_unknown(node.pattern))
         case Fields() | Items() | PresentAll():
             return Possible(all(_of_unknown(pattern).match for pattern in node.patterns), mismatch=True)
         case Contains() | Reference():
             return Possible(_of_unknown(node.pattern).match, mismatch=True)
         case _:
-            return _EITHER
+            return EITHER
 
 
 def _is_missing(part: str) -> bool:
     return part in IDENTITY or part not in PARTS
-
-
-def _all_of(each: Iterable[Possible]) -> Possible:
-    several = list(each)
-    return Possible(all(one.match for one in several), any(one.mismatch for one in several))
-
-
-def _any_of(each: Iterable[Possible]) -> Possible:
-    several = list(each)
-    return Possible(any(one.match for one in several), all(one.mismatch for one in several))
-
-
-def _otherwise(possible: Possible) -> Possible:
-    return Possible(possible.mismatch, possible.match)
 
 
 def _asks_nobody(node: Node) -> bool:
@@ -167,8 +173,25 @@ def _asks_nobody(node: Node) -> bool:
             return any(map(_asks_nobody, node.patterns))
         case Fields() if any(map(_pins, node.keys, node.patterns)):
             return False
+        case Fields():
+            return _possible(node).match and IDENTITY.isdisjoint(node.keys) and all(map(_is_blind, node.patterns))
         case _:
             return _possible(node).match and not reads(node) & IDENTITY
+
+
+def _is_blind(node: Node) -> bool:
+    """Whether a value can match without a look at who asks."""
+    match node:
+        case OneOf():
+            return any(_of_unknown(pattern).match and _is_blind(pattern) for pattern in node.patterns)
+        case _:
+            return not _looks_at_identity(node) or (
+                not isinstance(node, Not | Path) and all(map(_is_blind, children(node)))
+            )
+
+
+def _looks_at_identity(node: Node) -> bool:
+    return any(isinstance(below, Path) and below.segments[0] in IDENTITY for below in walk(node))
 
 
 def _pins(key: str, pattern: Node) -> bool:
@@ -214,14 +237,18 @@ def _gaps_of_missing(node: Node, place: Place) -> Iterator[Place]:
 
 
 def _gaps_within(node: Node, place: Place) -> Iterator[Place]:
-    """Where a value must not equal something of who asks."""
+    """Where a value is compared with something of who asks, in a way that nobody passes as well."""
     if not _of_unknown(node).match:
         return
     match node:
         case Not():
-            if any(isinstance(below, Path) and below.segments[0] in IDENTITY for below in walk(node.pattern)):
+            if _looks_at_identity(node.pattern):
                 yield (*place, "$not")
-        case Fields() | Items() | OneOf() | Contains() | Every() | PresentAll() | Reference():
+        case Every():
+            within = list(_gaps_within(node.pattern, (*place, "$every")))
+            if within or _looks_at_identity(node.pattern):
+                yield from within or [(*place, "$every")]
+        case Fields() | Items() | OneOf() | Contains() | PresentAll() | Reference():
             for below, pattern in placed(node, place):
                 yield from _gaps_within(pattern, below)
         case _:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from ..errors import Issue, Rejected
+from ..faults import Faults
 from .alternatives import of_any
-from .condition import Alternatives, Condition, Decide, Mismatch
+from .condition import MAX_MISMATCHES, Alternatives, Condition, Decide, Mismatch
 from .engine import EngineContext, refuse_unknown
+from .failures import FAILURES
 from .limits import MAX_SIZE, size_of
 from .request import RequestView
 
@@ -20,9 +23,10 @@ _AND, _OR = "and", "or"
 
 
 @dataclass(frozen=True, slots=True)
-class AllOf(Condition):
-    """Every one of `conditions`, asked in order until one does not allow.
+class _Joined(Condition):
+    """What conditions have in common, however they are joined.
 
+    :param conditions: at least one, asked in order as far as is needed.
     :param paths: where each is written, from the top of the policy.
     """
 
@@ -31,15 +35,24 @@ class AllOf(Condition):
 
     @property
     def reads(self) -> frozenset[str]:
-        return _reads(self.conditions)
-
-    @property
-    def needs(self) -> frozenset[str]:
-        return frozenset[str]().union(*(condition.needs for condition in self.conditions))
+        return frozenset[str]().union(*(condition.reads for condition in self.conditions))
 
     @property
     def deterministic(self) -> bool:
         return all(condition.deterministic for condition in self.conditions)
+
+    def warnings(self) -> Iterator[Issue]:
+        for condition, path in zip(self.conditions, self.paths, strict=True):
+            yield from (issue.within("", path) for issue in condition.warnings())
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf(_Joined):
+    """Every one of `conditions`."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset[str]().union(*(condition.needs for condition in self.conditions))
 
     def compile(self) -> Decide:
         deciders = tuple(condition.compile() for condition in self.conditions)
@@ -49,37 +62,28 @@ class AllOf(Condition):
         return [alternatives for condition in self.conditions for alternatives in condition.equalities()]
 
     def mismatches(self, view: RequestView) -> list[Mismatch]:
+        found: list[Mismatch] = []
         for condition in self.conditions:
-            if found := condition.mismatches(view):
-                return found
-        return []
-
-    def warnings(self) -> Iterator[Issue]:
-        return _warnings(self.conditions, self.paths)
+            # The answer is known by then, and whoever else would have to be asked, a database for instance, is spared.
+            if found and not condition.deterministic:
+                continue
+            try:
+                found += _mismatches(condition, view)
+            except FAILURES:
+                if not found:
+                    raise
+                break
+        return found
 
 
 @dataclass(frozen=True, slots=True)
-class AnyOf(Condition):
-    """One of `conditions`, asked in order until one allows.
-
-    :param paths: where each is written, from the top of the policy.
-    """
-
-    conditions: tuple[Condition, ...]
-    paths: tuple[str, ...]
-
-    @property
-    def reads(self) -> frozenset[str]:
-        return _reads(self.conditions)
+class AnyOf(_Joined):
+    """One of `conditions`."""
 
     @property
     def needs(self) -> frozenset[str]:
         first, *others = (condition.needs for condition in self.conditions)
         return first.intersection(*others)
-
-    @property
-    def deterministic(self) -> bool:
-        return all(condition.deterministic for condition in self.conditions)
 
     def compile(self) -> Decide:
         deciders = tuple(condition.compile() for condition in self.conditions)
@@ -91,14 +95,16 @@ class AnyOf(Condition):
     def mismatches(self, view: RequestView) -> list[Mismatch]:
         found: list[Mismatch] = []
         for condition in self.conditions:
-            mismatches = condition.mismatches(view)
+            mismatches = _mismatches(condition, view)
             if not mismatches:
                 return []
             found += mismatches
-        return found
+        return found[:MAX_MISMATCHES]
 
-    def warnings(self) -> Iterator[Issue]:
-        return _warnings(self.conditions, self.paths)
+
+def _mismatches(condition: Condition, view: RequestView) -> list[Mismatch]:
+    # Of an engine of another package they need neither be a list nor end.
+    return list(islice(condition.mismatches(view), MAX_MISMATCHES))
 
 
 class ComplexEngine:
@@ -125,24 +131,11 @@ def _parse_each(name: str, written: object, context: EngineContext) -> tuple[Con
     if len(written) > MAX_CONDITIONS:
         raise Rejected.at(name, f"has at most {MAX_CONDITIONS} conditions; make it several policies")
     conditions: list[Condition] = []
-    issues: list[Issue] = []
+    faults = Faults()
     for index, entry in enumerate(written):
-        try:
+        with faults.gathered("", f"{name}.{index}"):
             if not isinstance(entry, Mapping):
                 raise Rejected.at("", 'a condition is an object such as {"engine": "matcho", "matcho": {…}}')
             conditions.append(context.parse(entry))
-        except Rejected as rejected:
-            issues.extend(rejected.within("", f"{name}.{index}").issues)
-    if issues:
-        raise Rejected(issues)
+    faults.raise_any()
     return tuple(conditions)
-
-
-def _reads(conditions: Sequence[Condition]) -> frozenset[str]:
-    return frozenset[str]().union(*(condition.reads for condition in conditions))
-
-
-def _warnings(conditions: Sequence[Condition], paths: Sequence[str]) -> Iterator[Issue]:
-    for condition, path in zip(conditions, paths, strict=True):
-        for issue in condition.warnings():
-            yield issue._replace(path=".".join(part for part in (path, issue.path) if part))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from ..errors import Issue
-from .matcho_tree import Scalar
+from .matcho.tree import Scalar
 from .request import PARTS, RequestView
+
+MAX_MISMATCHES: Final = 100
+"""Mismatches of one policy that are reported at most, the first ones."""
 
 Decide: TypeAlias = Callable[[RequestView], bool]
 """Whether a request is allowed; raises when that cannot be told, which denies."""

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ..telling import tell
 from .condition import Alternatives
+from .failures import FAILURES
 from .index import Index
 from .policy import TOKEN_PARTS, CompiledPolicy
 from .request import RequestView
@@ -151,14 +153,22 @@ def _first(policies: Iterable[CompiledPolicy], view: RequestView) -> Decision:
 
 
 def allows(policy: CompiledPolicy, view: RequestView) -> bool:
-    """Whether `policy` allows a request. One that raises does not, and is logged once."""
+    """Whether `policy` allows a request. One that raises does not, and is logged once, unless it was only tried; `view`
+    remembers what it was."""
     try:
         # Only true is yes: an engine that answers something else, a coroutine for instance, has not decided.
         return (policy.concerns is None or policy.concerns(view) is True) and policy.allows(view) is True
-    except Exception as error:  # noqa: BLE001 - whatever goes wrong in an engine means deny
+    except FAILURES as error:
         failure = type(error).__name__
-        if failure not in policy.failures:
+        view.raised = {**view.raised, policy: failure}
+        if view.is_made and failure not in policy.failures:
             policy.failures += (failure,)
             # Only the class: the text of an exception may hold what a caller sent.
-            logger.error("AccessPolicy/%s does not allow what it cannot evaluate: %s", policy.id, failure)
+            tell(
+                logger,
+                logging.ERROR,
+                "AccessPolicy/%s does not allow what it cannot evaluate: %s",
+                policy.id,
+                failure,
+            )
         return False

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from ..errors import Issue, Rejected
 from .condition import Condition
-
-if TYPE_CHECKING:
-    from .sql_database import Database
+from .patterns import Allowance
+from .sql.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +19,12 @@ class EngineContext:
     :param parse: reads a condition within a policy, ``engine`` and that engine's own attributes; raises
         :exc:`.Rejected` with paths from the top of that condition.
     :param database: where the engine ``sql`` asks; none: it is off.
+    :param expressions: how many regular expressions the whole policy may still have.
     """
 
     parse: Callable[[Mapping[str, object]], Condition]
     database: Database | None = None
+    expressions: Allowance = field(default_factory=Allowance)
 
 
 class PolicyEngine(Protocol):

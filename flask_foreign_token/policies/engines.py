@@ -7,19 +7,20 @@ from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..errors import Rejected
+from ..telling import tell
 from .allow import AllowEngine
 from .complex import ComplexEngine
 from .condition import Condition
 from .engine import EngineContext, PolicyEngine
-from .json_schema import JsonSchemaEngine
-from .matcho_engine import MatchoEngine
-from .sql import SqlEngine
-
-if TYPE_CHECKING:
-    from .sql_database import Database
+from .failures import FAILURES
+from .json_schema.engine import JsonSchemaEngine
+from .matcho.engine import MatchoEngine
+from .patterns import Allowance
+from .sql.database import Database
+from .sql.engine import SqlEngine
 
 logger = logging.getLogger("flask_foreign_token.policies")
 
@@ -65,16 +66,16 @@ class Engines:
         :param policy: ``engine`` and that engine's own attributes.
         :raises Rejected: there is no such engine, or it refuses the rest.
         """
-        return self._parse(policy, 0)
+        return self._parse(policy, 0, Allowance())
 
-    def _parse(self, policy: Mapping[str, object], depth: int) -> Condition:
+    def _parse(self, policy: Mapping[str, object], depth: int, expressions: Allowance) -> Condition:
         if depth > MAX_NESTING:
             raise Rejected.at("", f"conditions are nested at most {MAX_NESTING} deep")
         name = policy.get("engine")
         engine = self._engines.get(name) if isinstance(name, str) else None
         if engine is None:
             raise Rejected.at("engine", f"there is no such engine, only {', '.join(self.names)}")
-        context = EngineContext(lambda inner: self._parse(inner, depth + 1), self._database)
+        context = EngineContext(lambda inner: self._parse(inner, depth + 1, expressions), self._database, expressions)
         own = {attribute: value for attribute, value in policy.items() if attribute != "engine"}
         return _read(str(name), engine, own, context)
 
@@ -84,7 +85,7 @@ def _read(name: str, engine: PolicyEngine, policy: Mapping[str, object], context
         condition = engine.parse(policy, context)
     except Rejected:
         raise
-    except Exception as error:
+    except FAILURES as error:
         # An engine of another package that fails refuses its own policy, and no other.
         raise Rejected.at("", f"the engine {name} fails to read it: {type(error).__name__}") from error
     if not isinstance(condition, Condition):
@@ -100,10 +101,10 @@ def installed() -> Mapping[str, PolicyEngine]:
     names = Counter(entry.name for entry in entries)
     for entry in entries:
         if entry.name in BUILT_IN:
-            logger.error("the policy engine %r of %s has the name of ours, and is left out", entry.name, entry.value)
+            _leave_out(entry, "has the name of ours, and is left out")
         elif names[entry.name] > 1:
             # Which of them comes first depends on the path, and would decide who gets in.
-            logger.error("the policy engine %r of %s is there twice, and left out", entry.name, entry.value)
+            _leave_out(entry, "is there twice, and left out")
         elif (engine := _made(entry)) is not None:
             found[entry.name] = engine
     return found
@@ -112,10 +113,15 @@ def installed() -> Mapping[str, PolicyEngine]:
 def _made(entry: EntryPoint) -> PolicyEngine | None:
     try:
         engine: PolicyEngine = entry.load()()
-    except Exception as error:  # noqa: BLE001 - what another package does wrong must not take the app down
-        logger.error("the policy engine %r of %s cannot be loaded: %s", entry.name, entry.value, type(error).__name__)
+        can_parse = callable(getattr(engine, "parse", None))
+    except FAILURES as error:
+        _leave_out(entry, f"cannot be loaded: {type(error).__name__}")
         return None
-    if not callable(getattr(engine, "parse", None)):
-        logger.error("the policy engine %r of %s has no method parse", entry.name, entry.value)
+    if not can_parse:
+        _leave_out(entry, "has no method parse")
         return None
     return engine
+
+
+def _leave_out(entry: EntryPoint, reason: str) -> None:
+    tell(logger, logging.ERROR, "the policy engine %r of %s %s", entry.name, entry.value, reason)

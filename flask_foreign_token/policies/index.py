@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from .condition import Alternatives, Equality
+from .condition import Alternatives
 from .equality import OBJECT
-from .matcho_tree import Scalar
-
-if TYPE_CHECKING:
-    from .policy import CompiledPolicy
-
-CHEAP: Final = frozenset(
-    {"jwt", "token", "user", "client", "operation", "uri", "request-method", "scheme", "remote-addr"}
-)
-"""The parts by which policies are filed: every request pays for them, so that they must cost next to nothing."""
+from .matcho.tree import Scalar
+from .policy import CompiledPolicy
 
 CROWD: Final = 8
 """Policies that stand under one value before they are filed once more among themselves."""
@@ -66,25 +58,6 @@ class Index:
     def filed_under(self, policy_id: str) -> Alternatives:
         """What a request must have one of to have the policy as a candidate; empty: it is one for every request."""
         return self._filed_under.get(policy_id, ())
-
-
-def fileable(equalities: Iterable[Alternatives]) -> tuple[Alternatives, ...]:
-    """Those of `equalities` that a policy can be filed under."""
-    groups = (group for group in equalities if group and all(map(_is_fileable, group)))
-    # By type, since 1 and true are equal to Python.
-    return tuple(_shared(group) if all(type(value) is str for _, value in group) else group for group in groups)
-
-
-@lru_cache(maxsize=1024)
-def _shared(group: Alternatives) -> Alternatives:
-    """One group in place of all that are equal: thousands of policies may name the same issuer."""
-    return group
-
-
-def _is_fileable(equality: Equality) -> bool:
-    path, value = equality
-    # Engines of other packages say what they like, and nothing of it may keep a registry from being loaded.
-    return isinstance(path, tuple) and path[:1] != () and path[0] in CHEAP and isinstance(value, _SCALAR)
 
 
 @dataclass(slots=True, eq=False)

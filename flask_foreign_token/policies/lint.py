@@ -9,19 +9,22 @@ from ..errors import Issue
 from .allow import Allow
 from .anonymous import asks_nobody, gaps, lets_in
 from .engines import Engines
-from .policy import Link, PolicyTree, parse_policy
+from .failures import FAILURES
+from .policy import PolicyTree, parse_policy
+from .request import IDENTITY
+from .whom import Link
 
 MAX_WARNINGS: Final = 100
 """Warnings of one policy."""
 
 _ROLE: Final = "roleName"
-_LET_IN: Final = (
-    "lets anonymous requests in, since a missing value matches $not; put the $not further in, or ask for somebody "
-    'beside it, with "jwt": "present?" for instance'
-)
 _ANYBODY: Final = (
     "names no user, client or token, so it lets everybody in; ask for one of them, or link it to the Operation if "
     "everybody is meant"
+)
+_ALSO_ANYBODY: Final = (
+    "has alternatives in which no user, client or token is asked for, so it lets everybody in; ask for one of them in "
+    "each, or link it to the Operation if everybody is meant"
 )
 _EVERYTHING: Final = (
     "lets everybody into every view; link it to a User, a Client or an Operation, or say who with matcho"
@@ -43,10 +46,11 @@ def lint(policy_id: str, body: Mapping[str, object], engines: Engines) -> list[I
     tree = parse_policy(policy_id, body, engines)
     try:
         found = [*_of_condition(tree), *_of_links(tree), *_of_callers(tree)]
-    except Exception as error:  # noqa: BLE001 - what an engine of another package does wrong must not keep it from being saved
+    except FAILURES as error:
+        # What an engine of another package does wrong there must not keep a policy from being saved.
         found = [Issue("", "engine", f"the engine cannot tell what may be wrong: {type(error).__name__}")]
     name = f"AccessPolicy/{policy_id}"
-    return [issue._replace(resource=name) for issue in dict.fromkeys(found)][:MAX_WARNINGS]
+    return [issue.within(name) for issue in dict.fromkeys(found)][:MAX_WARNINGS]
 
 
 def _of_condition(tree: PolicyTree) -> Iterator[Issue]:
@@ -70,11 +74,11 @@ def _of_callers(tree: PolicyTree) -> Iterator[Issue]:
     kinds = {link.kind for link in tree.links}
     if len(kinds) > 1 and lets_in(tree.condition):
         yield Issue("", "link", _ALTERNATIVES)
-    for path in gaps(tree.condition):
-        yield Issue("", path, _LET_IN)
+    for gap in gaps(tree.condition):
+        yield Issue("", gap.path, f"lets anonymous requests in, {gap.why}")
     if tree.links or not asks_nobody(tree.condition):
         return
     if isinstance(tree.condition, Allow):
         yield Issue("", "engine", _EVERYTHING)
     else:
-        yield Issue("", "", _ANYBODY)
+        yield Issue("", "", _ALSO_ANYBODY if tree.condition.reads & IDENTITY else _ANYBODY)

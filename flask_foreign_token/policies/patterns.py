@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from jsonschema_rs import Draft202012Validator, RegexOptions
 
 MAX_TEXT: Final = 64 * 1024
 """Characters of the longest text that is searched."""
+
+MAX_EXPRESSIONS: Final = 200
+"""Expressions of one policy."""
+
+TOO_MANY: Final = (
+    f"a policy has at most {MAX_EXPRESSIONS} regular expressions; join some with |, or make it several policies"
+)
+
+OPTIONS: Final = RegexOptions(size_limit=512 * 1024, dfa_size_limit=512 * 1024)
+"""Bytes that one expression may come to, compiled, and those that it may use beside while it searches. An identifier or
+a date takes 3 KB, ``^[^\\s]{1,200}$`` 430 KB, ``\\p{L}{1,60}`` 2.5 MB; it takes 3 ms to find that one is too large."""
 
 _SHORT: Final = 256
 """Characters of the longest text that Python searches: in longer ones the engine is faster, 1.5 µs against 28 µs for
@@ -26,6 +38,18 @@ class TextTooLong(Exception):
     """A text to be searched has more than :data:`MAX_TEXT` characters, so whether it matches is not known."""
 
 
+@dataclass(slots=True)
+class Allowance:
+    """What is left of the expressions that one policy may have, whichever of its conditions has them."""
+
+    left: int = MAX_EXPRESSIONS
+
+    def take(self) -> bool:
+        """Take one; false: none is left."""
+        self.left -= 1
+        return self.left >= 0
+
+
 def compile_expression(source: str) -> Callable[[str], bool]:
     """Whether `source` is found anywhere in a text, as a function of the text; ``^`` and ``$`` anchor it.
 
@@ -40,7 +64,7 @@ def compile_expression(source: str) -> Callable[[str], bool]:
         raise ValueError('an empty regular expression matches every string; say "present?" or "not-blank?"')
     try:
         # The keyword holds of everything that is no string, which is why the function takes nothing else.
-        is_valid = Draft202012Validator({"pattern": source}, pattern_options=RegexOptions()).is_valid
+        is_valid = Draft202012Validator({"pattern": source}, pattern_options=OPTIONS).is_valid
     except ValueError:
         raise ValueError(_why_not(source)) from None
 
@@ -101,4 +125,7 @@ def _why_not(source: str) -> str:
         return 'look-around cannot be matched in linear time; for "(?!x)" say {"$not": "#x"} in a pattern of its own'
     if BACK_REFERENCE.search(source):
         return 'back-references cannot be matched in linear time; say the alternatives with {"$one-of": […]}'
-    return 'this is no regular expression, or too large a one; a text that begins with # is said {"$enum": ["#…"]}'
+    return (
+        "this is no regular expression, or too large a one, such as a class of many characters repeated many times; "
+        'a text that begins with # is said {"$enum": ["#…"]}'
+    )

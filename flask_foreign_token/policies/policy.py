@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Final
 
-from ..errors import Issue, Rejected
+from ..errors import Rejected
+from ..faults import Faults
+from .alternatives import fileable
 from .complex import AllOf
-from .condition import Alternatives, Condition, Decide
+from .condition import Alternatives, Condition, Decide, Mismatch
 from .engines import Engines
-from .index import fileable
-from .matcho_engine import Matches
-from .matcho_tree import Contains, Fields, Literal, Node, OneOf
-
-LINKED_PARTS: Final[Mapping[str, str]] = MappingProxyType(
-    {"User": "user", "Client": "client", "Operation": "operation"}
-)
-"""What a link can name, and the part of the request whose ``id`` it is compared with."""
+from .failures import FAILURES
+from .request import RequestView
+from .whom import Link, linked_to, read_links, read_role
 
 TOKEN_PARTS: Final = frozenset({"jwt", "token", "client"})
 """The parts of a request that depend on its token alone."""
 
 _COMMON: Final = frozenset({"resourceType", "id", "meta", "active", "description", "link", "roleName"})
 """What every policy can say, whatever its engine."""
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Narrows a policy to one user, client or operation.
-
-    :param kind: a key of :data:`LINKED_PARTS`.
-    :param id: the user's id, the token's ``azp`` or ``client_id``, or the endpoint's name.
-    """
-
-    kind: str
-    id: str
-
-    def pattern(self) -> Node:
-        """The requests that the link leaves, as a pattern."""
-        return Fields((LINKED_PARTS[self.kind],), (Fields(("id",), (Literal(self.id),)),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +43,10 @@ class PolicyTree:
     def conditions(self) -> tuple[Condition, ...]:
         """All of which must allow a request, in the order in which they are asked."""
         return (self.condition,) if self.linked is None else (self.linked, self.condition)
+
+    def mismatches(self, view: RequestView) -> list[Mismatch]:
+        """See :meth:`.Condition.mismatches`."""
+        return AllOf(self.conditions, ("",) * len(self.conditions)).mismatches(view)
 
     def equalities(self) -> list[Alternatives]:
         """See :meth:`.Condition.equalities`."""
@@ -109,16 +93,16 @@ def parse_policy(policy_id: str, body: Mapping[str, object], engines: Engines) -
     :param body: the AccessPolicy as it is stored.
     :raises Rejected: it says something unknown or wrong; names every fault, with its path from the top of `body`.
     """
-    links, issues = _links(body)
+    faults = Faults()
     conditions: list[Condition] = []
-    for read in (_role, lambda written: [engines.parse(_own(written))]):
-        try:
-            conditions += read(body)
-        except Rejected as rejected:
-            issues = [*rejected.issues, *issues]
-    if issues:
-        raise Rejected(issues)
-    linked = Matches(OneOf(tuple(link.pattern() for link in links))) if links else None
+    with faults.gathered():
+        conditions += read_role(body)
+    with faults.gathered():
+        conditions.append(engines.parse(_own(body)))
+    with faults.gathered():
+        links = read_links(body)
+    faults.raise_any()
+    linked = linked_to(links) if links else None
     condition = conditions[0] if len(conditions) == 1 else AllOf(tuple(conditions), ("roleName", ""))
     return PolicyTree(policy_id, str(body["engine"]), links, linked, condition)
 
@@ -127,11 +111,18 @@ def compile_policy(policy_id: str, version: str, body: Mapping[str, object], eng
     """Compile a stored policy.
 
     :param version: the resource's version.
-    :raises Rejected: as :func:`parse_policy`.
+    :raises Rejected: as :func:`parse_policy`, or the condition that its engine made of it fails.
     """
     tree = parse_policy(policy_id, body, engines)
+    try:
+        return _compiled(tree, version)
+    except FAILURES as error:
+        raise Rejected.at("", f"its engine fails on it: {type(error).__name__}") from error
+
+
+def _compiled(tree: PolicyTree, version: str) -> CompiledPolicy:
     return CompiledPolicy(
-        id=policy_id,
+        id=tree.id,
         version=version,
         engine=tree.engine,
         links=tree.links,
@@ -149,53 +140,5 @@ def _shared(parts: frozenset[str]) -> frozenset[str]:
     return parts
 
 
-def has_role(role: str) -> Condition:
-    """That the user has a role: ``roles`` of the User resource is its name, or a list with it, as a text or as SCIM
-    writes it, ``{"value": "…"}`` (:rfc:`7643#section-4.1.2`)."""
-    named = Literal(role)
-    one = OneOf((named, Fields(("value",), (named,))))
-    return Matches(Fields(("user",), (Fields(("roles",), (OneOf((named, Contains(one))),)),)))
-
-
 def _own(body: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in body.items() if name not in _COMMON}
-
-
-def _role(body: Mapping[str, object]) -> Sequence[Condition]:
-    if "roleName" not in body:
-        return ()
-    role = body["roleName"]
-    if not isinstance(role, str) or not role.strip():
-        raise Rejected.at("roleName", "say the name of a role, or leave it out")
-    return (has_role(role),)
-
-
-def _links(body: Mapping[str, object]) -> tuple[tuple[Link, ...], list[Issue]]:
-    if "link" not in body:
-        return (), []
-    written = body["link"]
-    if not isinstance(written, list | tuple) or not written:
-        return (), [Issue("", "link", "say a list with at least one link, or leave it out for a policy without links")]
-    links: list[Link] = []
-    issues: list[Issue] = []
-    for index, entry in enumerate(written):
-        try:
-            links.append(_link(entry))
-        except Rejected as rejected:
-            issues.extend(rejected.within("", f"link.{index}").issues)
-    return tuple(links), issues
-
-
-def _link(entry: object) -> Link:
-    match entry:
-        case {"reference": str(reference), **others} if not others:
-            # An id may hold slashes: a client can be known by a URL.
-            kind, _, identifier = reference.partition("/")
-            path = "reference"
-        case {"resourceType": str(kind), "id": str(identifier), **others} if not others:
-            path = "resourceType"
-        case _:
-            raise Rejected.at("", 'a link is {"reference": "User/…"} or {"resourceType": "User", "id": "…"}')
-    if kind not in LINKED_PARTS or not identifier:
-        raise Rejected.at(path, f"a link names one of {', '.join(f'{kind}/…' for kind in LINKED_PARTS)}")
-    return Link(kind, identifier)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, TypeAlias
 
 from ..errors import ConfigError
 from .condition import Decide
 from .decisions import DENIED, Decision, Policies, allows
-from .equality import ARRAY, OBJECT
+from .own_request import OwnRequest
 from .policy import CompiledPolicy
 from .request import PARTS, RequestView
-
-if TYPE_CHECKING:
-    from _collections_abc import dict_items, dict_values
 
 ENGINE: Final = "python"
 """What stands for the engine of such a policy."""
@@ -22,7 +19,6 @@ ENGINE: Final = "python"
 Function: TypeAlias = Callable[[dict[str, Any]], bool]
 """Gets a request of its own, and says true to allow it; whatever else it says or raises denies."""
 
-_UNBUILT: Final = object()
 _LATE: Final = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
 
 
@@ -59,13 +55,6 @@ class CodePolicies:
             id=name, version="", engine=ENGINE, links=(), concerns=None, allows=_decide(name, function), reads=PARTS
         )
 
-    def beside(self, stored: Policies, names: Collection[str]) -> Policies:
-        """The policies from which a guard that asks for `names` chooses, for those who explain what it gets."""
-        named = [self._by_name[name] for name in dict.fromkeys(names) if name in self._by_name]
-        return Policies(
-            [*(policy for policy in stored if policy.id not in self._by_name or policy.id not in names), *named]
-        )
-
     def decide(self, stored: Policies, view: RequestView, names: Sequence[str]) -> Decision:
         """As :meth:`.Policies.decide`, but that a name means the policy here before the one that is stored.
 
@@ -91,86 +80,3 @@ def _decide(name: str, function: Any) -> Decide:
         reason = "a coroutine or a generator is never true, and nobody would wait for it"
         raise ConfigError(f"the policy {name!r} must return true or false: {reason}; write def, and no yield")
     return lambda view: function(OwnRequest(view))
-
-
-class OwnRequest(dict[str, Any]):
-    """A request as a policy in Python sees it: a dictionary of its own, in plain dictionaries and lists.
-
-    A part is built when it is looked at; what is done to it changes nothing elsewhere. The body is parsed only when it
-    is looked at, and :exc:`.UnreadablePart` raised then where it cannot be read.
-    """
-
-    __slots__ = ("_view",)
-
-    def __init__(self, view: RequestView) -> None:
-        super().__init__(dict.fromkeys(view.existing(), _UNBUILT))
-        self._view = view
-
-    def __getitem__(self, name: str) -> Any:
-        part = super().__getitem__(name)
-        if part is _UNBUILT:
-            part = self[name] = _plain(self._view[name])
-        return part
-
-    # Without it, dict(request) and {**request} would pass __getitem__ by.
-    def __iter__(self) -> Iterator[str]:
-        return super().__iter__()
-
-    def get(self, name: str, default: Any = None) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            return default
-
-    def items(self) -> dict_items[str, Any]:
-        self._build_all()
-        return super().items()
-
-    def values(self) -> dict_values[str, Any]:
-        self._build_all()
-        return super().values()
-
-    def copy(self) -> dict[str, Any]:
-        return dict(self)
-
-    def pop(self, name: str, *default: Any) -> Any:
-        self.get(name)
-        return super().pop(name, *default)
-
-    def popitem(self) -> tuple[str, Any]:
-        self._build_all()
-        return super().popitem()
-
-    def setdefault(self, name: str, default: Any = None) -> Any:
-        self.get(name)
-        return super().setdefault(name, default)
-
-    def __eq__(self, other: object) -> bool:
-        return dict(self) == other
-
-    def __ne__(self, other: object) -> bool:
-        return dict(self) != other
-
-    def __or__(self, other: Any) -> Any:
-        return dict(self) | other
-
-    def __ror__(self, other: Any) -> Any:
-        return other | dict(self)
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
-
-    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
-        return dict, (dict(self),)
-
-    def _build_all(self) -> None:
-        for name in self:
-            self.get(name)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, OBJECT):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, ARRAY):
-        return [_plain(item) for item in value]
-    return value

@@ -4,15 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeAlias
 
 from ..introspection.token import Kind, Token
+from ..peeking import brings_unannounced
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes of the largest body that policies look into."""
 
 HIDDEN_HEADERS: Final = frozenset({"authorization", "cookie"})
 """What is credentials and not for policies to see."""
+
+METHODS: Final = frozenset(
+    {
+        *("get", "post", "put", "delete", "patch", "options", "trace", "connect", "query"),
+        # WebDAV and what is built on it.
+        *("propfind", "proppatch", "mkcol", "copy", "move", "lock", "unlock", "search", "report", "mkcalendar", "acl"),
+        *("bind", "unbind", "rebind", "link", "unlink", "merge", "mkactivity", "checkin", "checkout", "uncheckout"),
+        *("label", "update", "version-control", "baseline-control", "orderpatch", "purge"),
+    }
+)
+"""HTTP's methods as a policy sees them; HEAD reads as get."""
+
+TEXTS: Final = frozenset({"request-method", "scheme", "uri", "query-string", "remote-addr"})
+"""The parts that are one text."""
+
+IDENTITY: Final = frozenset({"user", "client", "jwt", "token"})
+"""The parts that say who asks."""
+
+OBJECTS: Final = frozenset(
+    {("params",), ("headers",), ("operation",), ("jwt",), ("token",), ("user",), ("user", "data"), ("client",)}
+)
+"""Paths at which nothing but an object can stand."""
 
 
 class Arguments(Protocol):
@@ -46,11 +72,16 @@ class RequestFacts(Protocol):
     def is_json(self) -> bool: ...
     @property
     def content_length(self) -> int | None: ...
+    @property
+    def environ(self) -> WSGIEnvironment: ...
     def get_json(self) -> object: ...
 
 
 class UnreadablePart(Exception):
     """A part of the request is there but cannot be read, so that nothing is known about it; it is not missing."""
+
+
+_NOTHING_RAISED: Final[Mapping[object, str]] = MappingProxyType({})
 
 
 class RequestView(dict[str, object]):
@@ -65,13 +96,18 @@ class RequestView(dict[str, object]):
     :param user: the User resource; none when the request has no user.
     """
 
-    __slots__ = ("body_is_unreadable", "request", "token", "user")
+    __slots__ = ("body_is_unreadable", "raised", "request", "token", "user")
+
+    is_made: ClassVar[bool] = True
+    """Whether somebody made the request, so that what a policy does wrong with it belongs in the log."""
 
     def __init__(self, request: RequestFacts, token: Token | None, user: Mapping[str, object] | None) -> None:
         self.request = request
         self.token = token
         self.user = user
         self.body_is_unreadable = False
+        self.raised: Mapping[object, str] = _NOTHING_RAISED
+        """The class of what a policy raised when it was asked about this request, by policy."""
 
     def __missing__(self, name: str) -> object:
         part = self._build(name)
@@ -157,7 +193,8 @@ def _body(view: RequestView) -> object:
     # Until the parse has come back: the next policy that asks must not pay for another failure.
     view.body_is_unreadable = True
     # The view may read what is no JSON, or is not called so, in a way of its own.
-    if not request.is_json or request.content_length is None or request.content_length > MAX_BODY:
+    length = request.content_length
+    if not request.is_json or not length or length > MAX_BODY:
         raise UnreadablePart("body")
     # The very parse that the view gets: werkzeug keeps the one that succeeded.
     body = request.get_json()
@@ -166,8 +203,10 @@ def _body(view: RequestView) -> object:
 
 
 def _has_body(request: RequestFacts) -> bool:
-    """:rfc:`9112#section-6`"""
-    return bool(request.content_length) or any(name.lower() == "transfer-encoding" for name, _ in request.headers)
+    """:rfc:`9112#section-6`, and what HTTP/2 brings without a header."""
+    if request.content_length or any(name.lower() == "transfer-encoding" for name, _ in request.headers):
+        return True
+    return brings_unannounced(request)
 
 
 def _operation(view: RequestView) -> object:

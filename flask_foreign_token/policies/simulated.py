@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ..errors import InvalidToken, Issue, Rejected
+from ..errors import InvalidToken, Rejected
+from ..faults import Faults
 from ..introspection.parse import parse
 from .request import HIDDEN_HEADERS, RequestView
 
@@ -21,6 +22,8 @@ class SimulatedView(RequestView):
     """A request object of which only the given parts exist, in which nothing is built."""
 
     __slots__ = ()
+
+    is_made = False
 
     def __missing__(self, name: str) -> object:
         raise KeyError(name)
@@ -61,19 +64,14 @@ def simulate(written: Mapping[str, object], load_user: LoadUser) -> Simulation:
     :raises Rejected: it says the same in two ways, names a user that is not there, or brings what is no JWT.
     """
     parts = {name: value for name, value in written.items() if name not in (_USER_ID, _CLIENT_ID)}
-    issues: list[Issue] = []
-    claims: Mapping[str, object] | None = None
-    for read in (_user, _client):
-        try:
-            parts.update(read(written, load_user))
-        except Rejected as rejected:
-            issues += rejected.issues
-    try:
+    faults = Faults()
+    with faults.gathered():
+        parts.update(_user(written, load_user))
+    with faults.gathered():
+        parts.update(_client(written))
+    with faults.gathered():
         claims = _claims(written)
-    except Rejected as rejected:
-        issues += rejected.issues
-    if issues:
-        raise Rejected(issues)
+    faults.raise_any()
     headers = written.get("headers")
     if isinstance(headers, Mapping):
         parts["headers"] = {name: value for name, value in headers.items() if name.lower() not in HIDDEN_HEADERS}
@@ -95,7 +93,7 @@ def _user(written: Mapping[str, object], load_user: LoadUser) -> dict[str, objec
     return {"user": user}
 
 
-def _client(written: Mapping[str, object], load_user: LoadUser) -> dict[str, object]:
+def _client(written: Mapping[str, object]) -> dict[str, object]:
     id_ = _id(written, _CLIENT_ID, "client")
     return {} if id_ is None else {"client": {"id": id_}}
 

@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 from .. import strict_json
 from ..errors import Conflict, Issue, NotStored, Rejected
-from .faults import Faults
+from ..faults import Faults
 from .resources import Key, Resource, canonical, identify, stored_form
 from .secrets import restored
 

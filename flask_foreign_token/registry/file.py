@@ -15,8 +15,8 @@ from pathlib import Path
 from .. import strict_json
 from ..documents import write_json
 from ..errors import Issue, Rejected
+from ..faults import Faults
 from .edits import Check, Edit, Outcome, State
-from .faults import Faults
 from .feed import News
 from .file_edits import edited
 from .items import kept_in, key_of, resource_in

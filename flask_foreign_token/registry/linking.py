@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from ..errors import Issue, Rejected
+from ..faults import Faults
 from ..http import Http
 from ..introspection.choosing import IssuerIntrospector
 from ..introspection.endpoints import Endpoint
@@ -17,7 +18,6 @@ from ..introspection.remote_keys import RemoteKeys
 from ..introspection.token import Versioned
 from ..users.provisioning import Provider
 from .endpoints import Endpoints
-from .faults import Faults
 from .inquiry import Inquiry, inquiry_of
 from .parts import IntrospectorPart, Part, ProviderPart, issues_of
 from .resources import IdentityProvider, JwtSettings, Key, TokenIntrospector, digest

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from ..errors import REST, DatabaseUnavailable, Issue, RegistryUnavailable, Rejected
+from ..telling import tell
 from .feed import USER, Change, ChangeFeed, News
 from .registry import Contents, Registry
 from .snapshot import RegistrySnapshot, SnapshotBuilder
@@ -117,20 +118,21 @@ class LiveRegistry:
     def _read(self) -> None:
         news = self._news()
         contents = self._registry.read(self._contents, news)
+        if contents is not self._contents:
+            self._build(contents)
         if news is not None:
-            # Only now: had the registry not answered, the same news would be needed again.
+            # Only now: had the registry not answered, or whoever asked been stopped, the same would be needed again.
             self._position = news.position
-        if contents is self._contents:
-            return
-        self._contents = contents
-        self._rejected = None
+
+    def _build(self, contents: Contents) -> None:
         try:
-            self._snapshot = self._builder.build(contents.resources, contents.version, self._snapshot)
+            snapshot = self._builder.build(contents.resources, contents.version, self._snapshot)
         except Rejected as rejected:
-            self._rejected = self._placed(rejected.issues)
+            self._contents, self._rejected = contents, self._placed(rejected.issues)
         else:
-            for issue in self._snapshot.out_of_service:
-                logger.error("%s, out of service: %s", self._registry, issue)
+            self._contents, self._rejected, self._snapshot = contents, None, snapshot
+            for issue in snapshot.out_of_service:
+                tell(logger, logging.ERROR, "%s, out of service: %s", self._registry, issue)
 
     def _placed(self, issues: Sequence[Issue]) -> Rejected:
         """`issues` with the place where the resources are kept."""
@@ -162,7 +164,7 @@ class LiveRegistry:
         reason = None if fault is None else _reason(fault)
         if reason is not None and reason != self._reported:
             state = "nothing is in force" if self._snapshot is None else "what was in force stays so"
-            logger.error("the registry cannot be used, %s: %s", state, reason)
+            tell(logger, logging.ERROR, "the registry cannot be used, %s: %s", state, reason)
         self._reported = reason
 
     def _refusal(self) -> RegistryUnavailable | DatabaseUnavailable:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple, cast
 
 from ..errors import Issue, RegistryUnavailable, Rejected
+from ..faults import Faults
 from ..http import Http
 from ..introspection.keys import KeySource, VerificationKey
 from ..introspection.static_keys import StaticKeys, UnusableSecret
@@ -18,7 +19,6 @@ from ..users.mapping import check_to_scim
 from ..users.provisioning import Provider
 from ..users.userinfo import TokenClaims, UserinfoEndpoint, UserinfoSource
 from .endpoints import ENDPOINTS, Endpoints
-from .faults import Faults
 from .resources import AccessPolicy, IdentityProvider, JwtSettings, Resource, TokenIntrospector, load
 from .schemas import AccessPolicySchema
 
@@ -73,14 +73,20 @@ class IntrospectorPart(NamedTuple):
 class PolicyPart(NamedTuple):
     """A policy, compiled if it can be.
 
+    :param settings: none: they cannot be told, not even whether it is active, and it is out of service.
     :param policy: none: it is out of service, and allows nothing.
     :param issues: why it is.
     """
 
     version: str
-    settings: AccessPolicy
+    settings: AccessPolicy | None
     policy: CompiledPolicy | None
     issues: tuple[Issue, ...] = ()
+
+    @property
+    def in_force(self) -> CompiledPolicy | None:
+        """The policy where it is active, and nothing is wrong with it."""
+        return self.policy if self.settings is not None and self.settings.active else None
 
 
 Part = ProviderPart | IntrospectorPart | PolicyPart
@@ -113,11 +119,13 @@ class PartMaker:
         self._needs_audience = require_audience and default_audience is None
 
     def make(self, resource: Resource) -> Part:
-        """:raises Rejected: names the resource and every fault in it."""
+        """:raises Rejected: names the resource and every fault in it; not of a policy, which hides no other."""
         try:
             settings = load(resource)
         except Rejected as rejected:
-            raise self._with_faults_of_policy(resource, rejected) from None
+            if resource.type != "AccessPolicy":
+                raise
+            return PolicyPart(resource.version, None, None, self._all_faults_of_policy(resource, rejected))
         try:
             if isinstance(settings, IdentityProvider):
                 return ProviderPart(resource.version, settings, self._provider(settings, resource.version))
@@ -133,18 +141,14 @@ class PartMaker:
             return compile_policy(resource.id, resource.version, resource.body, self._engines), ()
         except Rejected as rejected:
             return None, rejected.within(resource.name).issues
-        except Exception as error:  # noqa: BLE001 - what an engine of another package does wrong is that policy's matter
-            return None, (Issue(resource.name, "", f"its engine fails on it: {type(error).__name__}"),)
 
-    def _with_faults_of_policy(self, resource: Resource, rejected: Rejected) -> Rejected:
-        """`rejected` with what its engine finds besides, so that all is named at once."""
-        if resource.type != "AccessPolicy":
-            return rejected
+    def _all_faults_of_policy(self, resource: Resource, rejected: Rejected) -> tuple[Issue, ...]:
+        """What is wrong with a policy, with what its engine finds besides, so that all is named at once."""
         # Of the others, enough is said already.
         left = set(_POLICY.names(resource.body)) - {_attribute(issue) for issue in rejected.issues}
         body = {name: value for name, value in resource.body.items() if name in left}
         _, issues = self._compiled(replace(resource, body=body))
-        return Rejected([*rejected.issues, *(issue for issue in issues if _attribute(issue) in left)])
+        return (*rejected.issues, *(issue for issue in issues if _attribute(issue) in left))
 
     def _provider(self, settings: IdentityProvider, version: str) -> Provider:
         faults = Faults()

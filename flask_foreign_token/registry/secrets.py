@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 from marshmallow import Schema, fields
 
+from ..faults import Faults
 from ..introspection.addresses import origin_of
 from ..printable import shown
-from .faults import Faults
 from .fields import MASK, Path, Secret
 from .schemas import SCHEMAS, SECRET_ADDRESSES
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from ..errors import Issue, Rejected
+from ..faults import Faults
 from ..http import Http
 from ..introspection.choosing import Introspectors, IssuerIntrospector
 from ..introspection.jwt import JwtIntrospector
@@ -19,7 +20,6 @@ from ..policies.decisions import Policies
 from ..policies.engines import Engines
 from ..users.provisioning import Provider
 from .endpoints import Endpoints
-from .faults import Faults
 from .linking import Linked, Linker
 from .parts import IntrospectorPart, Part, PartMaker, PolicyPart, issues_of
 from .resources import Key, Resource
@@ -87,9 +87,9 @@ class RegistrySnapshot:
         part = self.parts.get(("AccessPolicy", id_))
         if not isinstance(part, PolicyPart):
             return "the registry does not hold"
-        if not part.settings.active:
-            return "is not active"
-        return "is out of service" if part.policy is None else None
+        if part.in_force is not None:
+            return None
+        return "is out of service" if part.settings is None or part.settings.active else "is not active"
 
 
 class SnapshotBuilder:
@@ -206,8 +206,8 @@ class SnapshotBuilder:
 
 
 def _policies(parts: Mapping[Key, Part], previous: RegistrySnapshot | None) -> Policies:
-    compiled = (part.policy for part in parts.values() if isinstance(part, PolicyPart) and part.settings.active)
-    active = [policy for policy in compiled if policy is not None]
+    in_force = (part.in_force for part in parts.values() if isinstance(part, PolicyPart))
+    active = [policy for policy in in_force if policy is not None]
     # Filed already, and what they said of tokens is remembered.
     return previous.policies if previous is not None and previous.policies.are(active) else Policies(active)
 

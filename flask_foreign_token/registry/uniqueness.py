@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from .faults import Faults
+from ..faults import Faults
 from .parts import ProviderPart
 
 if TYPE_CHECKING:

@@ -12,8 +12,10 @@ from flask import Flask, request
 from flask_foreign_token.errors import Rejected
 from flask_foreign_token.policies.decisions import Decision, Policies
 from flask_foreign_token.policies.engines import Engines
-from flask_foreign_token.policies.policy import CompiledPolicy, Link, compile_policy
+from flask_foreign_token.policies.policy import CompiledPolicy, compile_policy
 from flask_foreign_token.policies.request import RequestView
+from flask_foreign_token.policies.simulated import simulated
+from flask_foreign_token.policies.whom import Link
 
 from .facts import token
 
@@ -93,7 +95,7 @@ def test_a_policy_without_links_reads_what_its_pattern_reads() -> None:
         ({"engine": "Allow"}, "engine", "no such engine"),
         ({"engine": "matcho-rpc", "rpc": {}}, "engine", "no such engine"),
         ({"engine": "json-schema"}, "schema", "wants a schema"),
-        ({"engine": "json-schema", "schema": {}}, "schema", "allow"),
+        ({"engine": "json-schema", "schema": None}, "schema", "wants a schema"),
         ({"engine": "matcho"}, "matcho", "wants a pattern"),
         ({"engine": "matcho", "matcho": None}, "matcho", "wants a pattern"),
         ({"engine": "matcho", "matcho": "present?"}, "matcho", "wants a pattern"),
@@ -254,6 +256,44 @@ def test_a_policy_that_raises_is_logged_once_without_what_it_raised(caplog: pyte
     assert "ValueError" in record.getMessage()
     assert record.exc_info is None
     assert "secret" not in caplog.text
+
+
+def test_a_policy_that_ends_the_process_denies_and_does_not_end_it() -> None:
+    ending = raising("ending", lambda: SystemExit(1))
+
+    assert Policies([ending, policy("all", engine="allow")]).decide(view(uri="/")).policy == "all"
+
+
+class Raising(logging.Handler):
+    """A handler of the app that has something wrong with it."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        raise OSError
+
+
+def test_a_log_that_fails_does_not_keep_the_others_from_being_tried() -> None:
+    log = logging.getLogger("flask_foreign_token")
+    handler = Raising()
+    log.addHandler(handler)
+    try:
+        broken = raising("broken", lambda: ValueError())
+        decisions = [Policies([broken, policy("all", engine="allow")]).decide(view(uri="/")) for _ in range(2)]
+    finally:
+        log.removeHandler(handler)
+
+    assert [decision.policy for decision in decisions] == ["all", "all"]
+
+
+def test_a_policy_that_is_only_tried_is_not_logged_and_is_once_a_request_comes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    policies = Policies([raising("broken", lambda: ValueError())])
+
+    assert policies.decide(simulated({"uri": "/"})) == DENIED
+    assert caplog.records == []
+
+    policies.decide(view(uri="/"))
+    assert len(caplog.records) == 1
 
 
 def test_an_interrupt_is_not_taken_for_a_denial() -> None:

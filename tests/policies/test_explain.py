@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flask_foreign_token.policies.condition import Condition, Decide, Mismatch
 from flask_foreign_token.policies.decisions import Decision, Policies
@@ -94,8 +96,8 @@ def test_what_its_links_want_stands_at_link() -> None:
     report = report_of([body], {"user": {"id": "bob"}})
 
     assert report.mismatches == (
-        Mismatch(("link", "user", "id"), "ann", "bob"),
-        Mismatch(("link", "client", "id"), "web", None),
+        Mismatch(("user", "id"), {"reference": "User/ann"}, "bob"),
+        Mismatch(("client", "id"), {"reference": "Client/web"}, None),
     )
 
 
@@ -117,7 +119,7 @@ def test_what_an_engine_raises_is_named_by_its_class(caplog: pytest.LogCaptureFi
 
 
 def test_an_engine_that_changes_its_mind_is_shown_as_it_decided() -> None:
-    Flickering.answers = [False, False, True]
+    Flickering.answers = [False, True]
 
     explanation = explained([{"resourceType": "AccessPolicy", "id": "p", "engine": "flickering"}], {})
 
@@ -194,15 +196,46 @@ def test_a_policy_out_of_service_says_why() -> None:
     bad, good = explain(policies_of({"good": bodies["good"]}), bodies, ENGINES, simulated({})).reports
 
     assert bad.why.startswith("out of service: matcho.jwt.iss: ")
-    assert (bad.candidate, bad.allowed) == (False, False)
-    assert good.allowed
+    assert (bad.candidate, bad.allowed, bad.out_of_service) == (False, False, True)
+    assert (good.allowed, good.out_of_service) == (True, False)
+
+
+@pytest.mark.parametrize("fault", [{"active": "no"}, {"description": 5}])
+def test_one_of_which_only_the_engine_can_read_its_part_is_out_of_service_too(fault: dict[str, object]) -> None:
+    bodies = {"bad": {**policy("bad"), **fault}, "off": {**policy("off"), "active": False}}
+
+    bad, off = explain(policies_of({}), bodies, ENGINES, simulated({})).reports
+
+    assert (bad.why.partition(";")[0], bad.allowed, bad.out_of_service) == ("out of service", False, True)
+    assert (off.why, off.out_of_service) == ("inactive", False)
+
+
+def test_the_nearest_want_least_and_can_be_asked() -> None:
+    two, one = policy("two", {"uri": "/a", "scheme": "https"}), policy("one", {"uri": "/a"})
+    bodies = [two, policy("off", active=False), one, policy("all")]
+
+    explanation = explained(bodies, {"uri": "/b", "scheme": "http"})
+
+    assert [report.id for report in explanation.nearest(5)] == ["one", "two"]
+    assert [report.id for report in explanation.nearest(1)] == ["one"]
+
+
+def test_a_role_that_is_missing_is_told_in_its_own_word() -> None:
+    body = policy("p", {"uri": "/a"}, roleName="nurse")
+
+    def amiss(request: dict[str, object]) -> tuple[Mismatch, ...]:
+        return report_of([body], {"uri": "/a", **request}).mismatches
+
+    assert amiss({"user": {"roles": ["clerk"]}}) == (Mismatch(("user", "roles"), {"roleName": "nurse"}, ["clerk"]),)
+    assert amiss({"user": {}}) == amiss({}) == (Mismatch(("user", "roles"), {"roleName": "nurse"}, None),)
+    for roles in ("nurse", ["clerk", "nurse"], [{"value": "nurse"}]):
+        assert amiss({"user": {"roles": roles}}) == ()
 
 
 def function(answer: Callable[[dict[str, Any]], object], request: Mapping[str, object]) -> Report:
     code = CodePolicies()
     code.add("own", answer)
-    policies = code.beside(Policies([]), ["own"])
-    return explain(policies, {}, ENGINES, simulated(request), ["own"]).reports[0]
+    return explain(Policies([]), {}, ENGINES, simulated(request), ["own"], code).reports[0]
 
 
 @pytest.mark.parametrize(
@@ -224,12 +257,101 @@ def test_a_policy_in_python_is_asked(answer: Callable[[dict[str, Any]], object],
 def test_a_policy_in_python_stands_before_a_stored_one_of_that_name() -> None:
     code = CodePolicies()
     code.add("own", lambda request: False)
-    bodies = {"own": policy("own")}
+    bodies = {"own": policy("own"), "other": policy("other")}
 
-    (report,) = explain(code.beside(policies_of(bodies), ["own"]), bodies, ENGINES, simulated({}), ["own"]).reports
+    def said(*names: str) -> list[tuple[str, str, bool]]:
+        reports = explain(policies_of(bodies), bodies, ENGINES, simulated({}), names, code).reports
+        return [(report.id, report.engine, report.allowed) for report in reports]
 
-    assert (report.engine, report.allowed) == ("python", False)
-    assert report.why == "named by the guard, and asked in place of the stored one"
+    assert said("own") == [("own", "python", False), ("other", "allow", True)]
+    assert said("other") == said() == [("own", "allow", True), ("other", "allow", True)]
+
+
+def test_names_are_tried_in_their_order_those_in_python_too() -> None:
+    code = CodePolicies()
+    code.add("own", lambda request: True)
+    bodies = {"a": policy("a"), "b": policy("b", {"uri": "/b"})}
+
+    def deciding(*names: str) -> str | None:
+        view = simulated({})
+        explanation = explain(policies_of(bodies), bodies, ENGINES, view, names, code)
+        assert explanation.decision == code.decide(policies_of(bodies), view, names)
+        return explanation.decision.policy
+
+    assert deciding("b", "own", "a") == "own"
+    assert deciding("gone", "a", "own") == "a"
+    assert deciding("b", "gone") is None
+
+
+# ---- each is asked once
+
+
+class Counted(Condition):
+    """Says what it is told to, and counts how often it is asked."""
+
+    asked: ClassVar[list[str]] = []
+
+    def __init__(self, says: str) -> None:
+        self.says = says
+
+    def compile(self) -> Decide:
+        def allows(view: RequestView) -> bool:
+            self.asked.append(self.says)
+            return self.says == "yes" or (self.says == "fail" and 1 / 0 > 0)
+
+        return allows
+
+    def mismatches(self, view: RequestView) -> list[Mismatch]:
+        return [] if self.says == "yes" else [Mismatch(("uri",), self.says, None)]
+
+
+class CountedEngine:
+    def parse(self, policy: Mapping[str, object], context: EngineContext) -> Condition:
+        return Counted(str(policy["counted"]))
+
+
+COUNTING = Engines(others={"counted": CountedEngine()})
+SAYING: list[Resource] = [
+    {"resourceType": "AccessPolicy", "id": says, "engine": "counted", "counted": says} for says in ("no", "fail", "yes")
+]
+
+
+def test_every_policy_is_asked_once() -> None:
+    bodies = {body["id"]: body for body in SAYING}
+    policies = Policies(compile_policy(id_, "1", body, COUNTING) for id_, body in bodies.items())
+    asked: list[dict[str, Any]] = []
+    code = CodePolicies()
+    code.add("own", lambda request: asked.append(request))
+    Counted.asked.clear()
+
+    explanation = explain(policies, bodies, COUNTING, simulated({}), ["no", "own", "fail", "yes"], code)
+
+    assert explanation.decision == Decision(True, "yes")
+    assert (sorted(Counted.asked), len(asked)) == (["fail", "no", "yes"], 1)
+    assert [report.error for report in explanation.reports] == [None, "ZeroDivisionError", None, None]
+
+
+def test_those_that_have_refused_a_request_are_not_asked_again() -> None:
+    bodies = {body["id"]: body for body in SAYING[:2]}
+    policies = Policies(compile_policy(id_, "1", body, COUNTING) for id_, body in bodies.items())
+    asked: list[dict[str, Any]] = []
+    code = CodePolicies()
+    code.add("own", lambda request: asked.append(request))
+    code.add("failing", lambda request: asked.append(request) or 1 / 0)
+    view, names = simulated({}), ["no", "own", "fail", "failing"]
+    Counted.asked.clear()
+
+    assert not code.decide(policies, view, names).allowed
+    explanation = explain(policies, bodies, COUNTING, view, names, code, refused=True)
+
+    assert (Counted.asked, len(asked)) == (["no", "fail"], 2)
+    assert not explanation.decision.allowed
+    assert {report.id: report.error or report.mismatches[0].expected for report in explanation.reports} == {
+        "no": "no",
+        "fail": "ZeroDivisionError",
+        "own": "that the policy allows it",
+        "failing": "ZeroDivisionError",
+    }
 
 
 # ---- the recorder and the fast path agree
@@ -274,7 +396,25 @@ def agreeing(explanation: Explanation, bodies: Mapping[str, Resource], request: 
         compiled = compile_policy(report.id, "1", bodies[report.id], ENGINES)
         assert Policies([compiled]).decide(simulated(request)).allowed is report.allowed
         assert report.allowed is (not report.mismatches and report.error is None)
-    assert explanation.decision.allowed is any(report.allowed for report in explanation.reports)
+    assert explanation.decision == policies_of(bodies).decide(simulated(request))
+
+
+@given(
+    rows=st.lists(st.tuples(*[st.sampled_from([None, "a", "b"])] * 3, st.booleans()), max_size=12),
+    request_=st.tuples(*[st.sampled_from([None, "a", "b"])] * 3),
+    names=st.lists(st.sampled_from([f"p{n}" for n in range(14)]), max_size=4),
+)
+def test_what_follows_from_the_reports_is_what_a_request_gets(rows: Any, request_: Any, names: list[str]) -> None:
+    def parts(uri: str | None, sub: str | None, page: str | None) -> dict[str, Any]:
+        said = {"uri": uri, "jwt": sub and {"sub": sub}, "params": page and {"page": page}}
+        return {name: part for name, part in said.items() if part is not None}
+
+    bodies = {f"p{n}": policy(f"p{n}", parts(*row[:3]) or None, active=row[3]) for n, row in enumerate(rows)}
+    policies = policies_of(bodies)
+
+    explanation = explain(policies, bodies, ENGINES, simulated(parts(*request_)), names)
+
+    assert explanation.decision == policies.decide(simulated(parts(*request_)), names)
 
 
 def test_a_view_of_a_request_can_be_explained() -> None:

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from flask import Flask, request
 
+from flask_foreign_token.policies.alternatives import CHEAP, fileable, of_any
 from flask_foreign_token.policies.condition import Alternatives, Equality
 from flask_foreign_token.policies.decisions import DENIED, REMEMBERED, Decision, Policies
 from flask_foreign_token.policies.engines import Engines
-from flask_foreign_token.policies.index import CHEAP, CROWD, Index, fileable
+from flask_foreign_token.policies.index import CROWD, Index
 from flask_foreign_token.policies.policy import CompiledPolicy, compile_policy
 from flask_foreign_token.policies.request import PARTS, RequestView
 
@@ -35,6 +36,13 @@ def view(**parts: Any) -> RequestView:
     made = RequestView(None, None, None)  # type: ignore[arg-type]
     made.update({name.replace("_", "-"): part for name, part in parts.items()})
     return made
+
+
+class Name(str):
+    """A text of an engine's own, by which nothing can be found."""
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
 
 
 def one(path: str, value: Any) -> Alternatives:
@@ -104,10 +112,31 @@ def test_nobody_is_filed_under_what_is_dear_to_look_at() -> None:
 
 @pytest.mark.parametrize(
     "group",
-    [(), (Equality((), "x"),), (Equality(("uri",), ["x"]),), (Equality(("uri",), None),)],  # type: ignore[arg-type]
+    [
+        (),
+        (Equality((), "x"),),
+        (Equality(("uri",), ["x"]),),  # type: ignore[arg-type]
+        (Equality(("uri",), None),),  # type: ignore[arg-type]
+        (Equality(("jwt", ["x"]), 1),),  # type: ignore[arg-type]
+        (Equality(("jwt", 0), 1),),  # type: ignore[arg-type]
+        (Equality(["jwt", "x"], 1),),  # type: ignore[arg-type]
+        (Equality(("jwt", Name("x")), 1),),
+        (Equality(("uri",), Name("x")),),
+        (["uri", "x"],),  # type: ignore[arg-type]
+        "uri",
+    ],
 )
 def test_what_no_request_can_be_looked_up_by_is_left_out(group: Alternatives) -> None:
     assert fileable([group]) == ()
+
+
+def test_groups_that_can_be_gone_through_once_are_filed_too() -> None:
+    groups = (iter(one(path, 1)) for path in ("uri", "jwt.a"))
+
+    assert fileable(groups) == (one("uri", 1), one("jwt.a", 1))  # type: ignore[arg-type]
+    assert of_any([[iter(one("uri", 1))], [iter(one("uri", 2))]]) == [  # type: ignore[list-item]
+        (*one("uri", 1), *one("uri", 2))
+    ]
 
 
 @pytest.mark.parametrize("value", [["x"], ("x",), {"x": 1}, None, object(), 1.5, MappingProxyType({"x": "x"})])

@@ -9,8 +9,9 @@ import pytest
 
 from flask_foreign_token.policies.decisions import DENIED, Decision, Policies
 from flask_foreign_token.policies.engines import Engines
-from flask_foreign_token.policies.policy import Link, compile_policy
+from flask_foreign_token.policies.policy import compile_policy
 from flask_foreign_token.policies.request import RequestView
+from flask_foreign_token.policies.whom import Link
 
 from .facts import token
 

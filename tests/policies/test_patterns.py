@@ -44,6 +44,22 @@ def test_an_expression_is_searched_for(source: str, text: str, found: bool) -> N
 
 
 @pytest.mark.parametrize(
+    "source",
+    [
+        r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$",
+        "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+        r"^[\w.+-]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$",
+        "^[A-Za-z0-9._~%!$&'()*+,;=:@/-]{1,2048}$",
+        "^.{1,255}$",
+        r"^[^\s]{1,200}$",
+        r"^\p{L}+( \p{L}+)*$",
+    ],
+)
+def test_an_ordinary_expression_is_not_too_large(source: str) -> None:
+    assert compile_expression(source)("\n") is False
+
+
+@pytest.mark.parametrize(
     ("source", "reason"),
     [
         ("", "empty"),
@@ -58,6 +74,8 @@ def test_an_expression_is_searched_for(source: str, text: str, found: bool) -> N
         (r"\(?=[", "no regular expression"),
         (r"\\1[", "no regular expression"),
         ("a{1000}{1000}", "too large"),
+        (r"\p{L}{1,60}", "too large"),
+        (r"^[\p{L}\p{N} .'-]{1,100}$", "too large"),
         ("\ud800", "no regular expression"),
     ],
 )

@@ -17,6 +17,7 @@ from flask_foreign_token.errors import Rejected
 from flask_foreign_token.policies.engines import BUILT_IN, GROUP, installed
 from flask_foreign_token.testing import Issuer
 
+from ..admin.asking import ADMIN, operate
 from ..apps import Resource, ask, policy, registry_of, secret_token, store, trusting_a_secret, write_registry
 from ..cli.commands import refused, run, written
 from ..conftest import MakeApp
@@ -25,7 +26,9 @@ Install = Callable[..., None]
 
 CODE = dedent(
     '''
-    from flask_foreign_token.policies.condition import Condition
+    import sys
+
+    from flask_foreign_token.policies.condition import Condition, Equality, Mismatch
     from flask_foreign_token.errors import Rejected
 
     class Subject(Condition):
@@ -72,6 +75,80 @@ CODE = dedent(
 
     class Idle:
         pass
+
+    class Ends:
+        def __init__(self):
+            sys.exit("no licence")
+
+    class Lying:
+        @property
+        def parse(self):
+            raise LookupError
+
+    class Odd(Subject):
+        """Sound, but for what it says when it is asked for `oddity`."""
+
+        def __init__(self, oddity):
+            super().__init__("bob")
+            self.oddity = oddity
+
+        def compile(self):
+            if self.oddity == "compile ends":
+                sys.exit(1)
+            if self.oddity == "compile raises":
+                raise LookupError
+            return super().compile()
+
+        @property
+        def deterministic(self):
+            if self.oddity == "deterministic raises":
+                raise LookupError
+            return False
+
+        @property
+        def reads(self):
+            if self.oddity == "reads raises":
+                raise LookupError
+            return frozenset({"jwt"})
+
+        def equalities(self):
+            match self.oddity:
+                case "equalities raises":
+                    raise LookupError
+                case "a group is none":
+                    return [5]
+                case "a step is a list":
+                    return [(Equality(("jwt", ["x"]), 1),)]
+                case "a group is a generator":
+                    return (iter((Equality(("jwt", "sub"), who),)) for who in ("bob",))
+            return ()
+
+        def mismatches(self, view):
+            class Unwritable:
+                def __str__(self):
+                    raise LookupError
+
+            match self.oddity:
+                case "mismatches are no Mismatch":
+                    return ["jwt.sub", 5, None]
+                case "a mismatch is no JSON":
+                    endless = []
+                    endless.append(endless)
+                    values = {b"x": {1, 2}, "e": endless, "o": Unwritable(), "n": 10**5_000}
+                    return [Mismatch(("jwt", b"sub", 1), values, Unwritable()), Mismatch(5, Unwritable, float("nan"))]
+                case "mismatches without end":
+                    return (Mismatch((), "x" * 9_000, "x") for _ in iter(int, 1))
+                case "mismatches are none":
+                    return None
+                case "mismatches end":
+                    sys.exit(1)
+            return super().mismatches(view)
+
+    class OddEngine:
+        def parse(self, policy, context):
+            if policy["odd"] == "parse ends":
+                sys.exit(1)
+            return Odd(policy["odd"])
     '''
 )
 
@@ -177,6 +254,8 @@ def test_once_its_package_is_gone_its_policies_are_out_of_service_and_the_others
         ("{module}:Shy", "cannot be loaded: OSError"),
         ("{module}:CODE_IS_NO_ENGINE", "cannot be loaded: AttributeError"),
         ("{module}:Idle", "has no method parse"),
+        ("{module}:Ends", "cannot be loaded: SystemExit"),
+        ("{module}:Lying", "cannot be loaded: LookupError"),
     ],
 )
 def test_one_that_cannot_be_loaded_is_logged_and_takes_no_other_engine_or_policy_with_it(
@@ -251,3 +330,80 @@ def test_a_file_that_names_an_engine_is_read_again_when_it_changes(
     write_registry(registry_of(app), trusting_a_secret(of("cedar", cedar="bob")))
 
     assert (before, statuses(app, issuer)) == ((200, 403), (403, 200))
+
+
+ODD = {"odd": "{module}:OddEngine"}
+FAILING = [
+    "parse ends",
+    "compile ends",
+    "compile raises",
+    "deterministic raises",
+    "reads raises",
+    "equalities raises",
+    "a group is none",
+]
+
+
+@pytest.mark.parametrize("oddity", FAILING)
+def test_a_policy_on_which_its_engine_fails_is_refused_and_out_of_service_and_no_other_with_it(
+    make_app: MakeApp, issuer: Issuer, install: Install, caplog: pytest.LogCaptureFixture, oddity: str
+) -> None:
+    install(**ODD)
+    ann = policy("ann", {"jwt": {"sub": "ann"}})
+    in_file = make_app(trusting_a_secret(ann, of("odd", odd=oddity)))
+    in_database = make_app(None, **ADMIN)
+    store(in_database, trusting_a_secret(ann))
+
+    body = {"request": {}, "policy": {"engine": "odd", "odd": oddity}}
+    tried = operate(in_database, "POST", "/auth/test-policy", body)
+    saved = operate(in_database, "PUT", "/AccessPolicy/p", of("odd", odd=oddity))
+    revoked = operate(in_database, "PUT", "/AccessPolicy/ann", {**ann, "active": False})
+
+    assert (tried.status_code, saved.status_code, revoked.status_code) == (422, 422, 200)
+    assert any(name in tried.text for name in ("SystemExit", "LookupError", "TypeError"))
+    assert (statuses(in_file, issuer), statuses(in_database, issuer)) == ((200, 403), (403, 403))
+    [logged] = errors(caplog)
+    assert "out of service: AccessPolicy/p" in logged
+
+
+@pytest.mark.parametrize("oddity", ["a step is a list", "a group is a generator", "none"])
+def test_equalities_by_which_a_policy_cannot_be_filed_do_not_keep_it_from_deciding(
+    make_app: MakeApp, issuer: Issuer, install: Install, oddity: str
+) -> None:
+    install(**ODD)
+    app = make_app(None, **ADMIN)
+    store(app, trusting_a_secret(policy("ann", {"jwt": {"sub": "ann"}})))
+
+    assert operate(app, "PUT", "/AccessPolicy/p", of("odd", odd=oddity)).status_code == 201
+    assert statuses(app, issuer) == (200, 200)
+    assert operate(app, "DELETE", "/AccessPolicy/ann").status_code == 204
+    assert statuses(app, issuer) == (403, 200)
+
+
+@pytest.mark.parametrize(
+    ("oddity", "error"),
+    [
+        ("mismatches are no Mismatch", None),
+        ("a mismatch is no JSON", None),
+        ("mismatches without end", None),
+        ("mismatches are none", "TypeError"),
+        ("mismatches end", "SystemExit"),
+    ],
+)
+def test_odd_mismatches_are_shown_as_far_as_they_can_be(
+    make_app: MakeApp, issuer: Issuer, install: Install, oddity: str, error: str | None
+) -> None:
+    install(**ODD)
+    app = make_app(trusting_a_secret(of("odd", odd=oddity)), **ADMIN, FOREIGN_TOKEN_DEV_MODE=True)
+    ann = secret_token(issuer, sub="ann")
+
+    body = {"request": {"jwt": {"sub": "ann"}}, "policy": {"engine": "odd", "odd": oddity}}
+    tried = operate(app, "POST", "/auth/test-policy", body)
+    shown = ask(app, ann, "/patients?__debug=policy")
+    logged = ask(app, ann, headers={"X-Debug": "policy"})
+
+    assert (tried.status_code, shown.status_code, logged.status_code) == (200, 200, 403)
+    assert tried.json["result"].get("error") == error == shown.json["policies"][0]["error"]
+    assert len(tried.json["result"]["mismatches"]) <= 100
+    assert len(tried.text) < 50_000
+    assert isinstance(run(app, "explain", "GET", "/patients", "--token", ann).exception, SystemExit)

@@ -17,8 +17,9 @@ from flask_foreign_token import ForeignToken, require_policy
 from flask_foreign_token.errors import ConfigError, Rejected
 from flask_foreign_token.introspection.frozen import freeze
 from flask_foreign_token.policies.decisions import Policies
+from flask_foreign_token.policies.own_request import OwnRequest
 from flask_foreign_token.policies.policy import compile_policy
-from flask_foreign_token.policies.python import CodePolicies, OwnRequest
+from flask_foreign_token.policies.python import CodePolicies
 from flask_foreign_token.policies.request import RequestView
 from flask_foreign_token.testing import Issuer
 
@@ -190,17 +191,6 @@ def test_without_names_the_stored_policies_alone_are_asked() -> None:
 
     assert code.decide(Policies([]), view(), ()).allowed is False
     assert code.decide(stored, view(), ()).policy == "ann"
-
-
-def test_those_who_explain_find_it_among_the_policies_in_place_of_the_stored_one() -> None:
-    code = CodePolicies()
-    code.add("own", lambda request: True)
-    stored = [compile_policy(id_, "1", {"engine": "allow"}, ENGINES) for id_ in ("own", "other")]
-
-    named, unnamed = code.beside(Policies(stored), ("own", "other")), code.beside(Policies(stored), ())
-
-    assert {policy.id: policy.engine for policy in named} == {"own": "python", "other": "allow"}
-    assert {policy.id: policy.engine for policy in unnamed} == {"own": "allow", "other": "allow"}
 
 
 # ---- what is refused at decoration

@@ -43,6 +43,17 @@ REDACTION = Redaction(OPAQUE, None, "s3")
         "credentials",
         "privateKey",
         "sig",
+        "X-Auth",
+        "X-Session",
+        "sessionid",
+        "session_state",
+        "X-Csrf",
+        "xsrfmiddleware",
+        "X-Hub-Signature-256",
+        "X-Amz-Signature",
+        "SAMLResponse",
+        "authorization_code",
+        "device_code",
     ],
 )
 def test_a_name_that_gives_a_secret_away(name: str) -> None:
@@ -58,11 +69,36 @@ def test_a_name_that_gives_a_secret_away(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["iss", "sub", "aud", "azp", "scope", "user-agent", "token_type", "token_use", "authorization_details", "uri"],
+    [
+        *("iss", "sub", "aud", "azp", "scope", "user-agent", "token_type", "token_use", "authorization_details", "uri"),
+        *("code", "ticket", "postal_code", "x-auth-user", "country", "pinned"),
+    ],
 )
 def test_a_name_that_does_not(name: str) -> None:
     assert not is_secret(name)
     assert REDACTION.request({"jwt": {name: "x"}}) == {"jwt": {name: "x"}}
+
+
+@pytest.mark.parametrize("name", ["code", "ticket", "Code"])
+def test_what_signs_in_once_is_a_secret_in_the_query_and_as_a_text_at_the_top_of_a_body(name: str) -> None:
+    coded = {"coding": [{"code": "8480-6"}]}
+
+    assert REDACTION.request(
+        {"params": {name: "x"}, "query-string": f"{name}=x", "body": {name: "x", "a": {name: "y"}}}
+    ) == {"params": {name: MASK}, "query-string": f"{name}={MASK}", "body": {name: MASK, "a": {name: "y"}}}
+    assert REDACTION.request({"body": {name: coded}, "resource": {name: [coded]}}) == {
+        "body": {name: coded},
+        "resource": {name: [coded]},
+    }
+    assert REDACTION.found(("params", name), "x") == REDACTION.expected(("params", name, 0), "x") == MASK
+    assert REDACTION.found(("body", name), "x") == REDACTION.found(("resource", name), 7) == MASK
+    assert REDACTION.found(("body", name, "coding", 0, "code"), "8480-6") == "8480-6"
+    assert REDACTION.found(("body", "a", name), "x") == "x"
+    pattern = {"$one-of": [{"params": {"$one-of": [{name: "x"}]}}, {"body": {"a": {name: "y"}}}]}
+    assert REDACTION.expected((), pattern) == {
+        "$one-of": [{"params": {"$one-of": [{name: MASK}]}}, {"body": {"a": {name: "y"}}}]
+    }
+    assert REDACTION.expected(("params",), {name: "x"}) == {name: MASK}
 
 
 def test_what_tokens_say_is_shown() -> None:
@@ -81,7 +117,25 @@ def test_what_tokens_say_is_shown() -> None:
         ("bearer abc", f"bearer {MASK}"),
         ("DPoP abc.def~", f"DPoP {MASK}"),
         ("Basic b3BlcmF0b3I6c2VjcmV0", f"Basic {MASK}"),
+        ("Basic dXNlcjpwd2Q", f"Basic {MASK}"),
+        ("Basic dXP__j46cD93", f"Basic {MASK}"),
         ("a basic information", "a basic information"),
+        ("Token abcdefghij", f"Token {MASK}"),
+        ("sent as Token 9944b09199c62bcf", f"sent as Token {MASK}"),
+        ("ApiKey ann:204db7bcfafb2deb7506", f"ApiKey {MASK}"),
+        (
+            "the token introspector and the token according to it",
+            "the token introspector and the token according to it",
+        ),
+        ("password: x", f"password: {MASK}"),
+        ("X-Api-Key: a b; c\nuri: /a", f"X-Api-Key: {MASK}\nuri: /a"),
+        ("password = x y", f"password = {MASK}"),
+        ("wrong, password: x and more", f"wrong, password: {MASK} and more"),
+        ("matcho.headers.x-api-key: say what is meant", "matcho.headers.x-api-key: say what is meant"),
+        ('password="x y"', f"password={MASK}"),
+        ("password='x y'", f"password={MASK}"),
+        ('{"pin": 1234, "page": 2}', f'{{"pin": "{MASK}", "page": 2}}'),
+        ("{'pin': '12 34'}", f"{{'pin': \"{MASK}\"}}"),
         ("a bearer token is required", "a bearer token is required"),
         (OPAQUE, MASK),
         (f"it was {OPAQUE}.", f"it was {MASK}."),
@@ -144,6 +198,18 @@ def test_what_stands_at_a_path(path: tuple[str | int, ...], value: object, shown
     assert REDACTION.expected(path, value) == shown
 
 
+def test_a_name_that_nobody_would_read_is_not_shown() -> None:
+    # It would be looked through for secrets at each of the places below it.
+    assert REDACTION.path(("body", "a" * 200, 0, "b" * 201)) == ["body", "a" * 200, 0, "…"]
+
+
+def test_a_secret_is_found_however_a_query_writes_it() -> None:
+    redaction = Redaction("the operator's secret")
+
+    for text in ("the operator's secret", "the%20operator%27s%20secret", "the+operator%27s+secret"):
+        assert redaction.text(f"x {text}") == f"x {MASK}"
+
+
 def test_a_word_about_a_secret_is_no_secret() -> None:
     assert REDACTION.expected(("headers", "x-api-key"), "present?") == "present?"
     assert REDACTION.found(("headers", "x-api-key"), "present?") == MASK
@@ -172,6 +238,14 @@ def test_what_is_shown_can_always_be_written() -> None:
         "a=" + "=".join("%" + "25" * n + "3D" for n in range(500)),
         "%2e" * 100_000,
         ".eyJ" * 75_000,
+        "a: " * 100_000,
+        "a\n" * 100_000,
+        " " * 300_000,
+        "a='" * 100_000,
+        'a="\\' * 75_000,
+        "'a" * 100_000,
+        "token " * 50_000,
+        "token " + "a" * 300_000,
     ],
 )
 def test_a_long_text_takes_no_longer_than_it_is_long(text: str) -> None:

@@ -239,3 +239,40 @@ def test_a_key_error_while_a_part_is_built_is_not_a_missing_part(app: Flask) -> 
 
         with pytest.raises(UnreadablePart):
             view["params"]
+
+
+@pytest.mark.parametrize("told", [{}, {"CONTENT_LENGTH": "0"}, {"CONTENT_LENGTH": "x"}, {"CONTENT_LENGTH": "-1"}])
+@pytest.mark.parametrize("content_type", ["application/json", None])
+def test_a_body_of_which_no_header_tells_is_not_a_missing_one(
+    app: Flask, told: dict[str, str], content_type: str | None
+) -> None:
+    brought = {"wsgi.input": io.BytesIO(b'{"admin": true}'), "wsgi.input_terminated": True, **told}
+    options = {"method": "POST", "content_type": content_type, "environ_overrides": brought}
+    with app.test_request_context("/fhir/Patient", **options):
+        view = RequestView(request._get_current_object(), None, None)
+
+        for part in ("body", "resource", "body"):
+            with pytest.raises(UnreadablePart):
+                view[part]
+        assert {"body", "resource"} <= set(view.existing())
+        assert request.get_json(force=True) == {"admin": True}
+
+
+def test_where_a_server_ends_its_input_a_request_without_a_body_has_none(app: Flask) -> None:
+    brought = {"wsgi.input": io.BytesIO(), "wsgi.input_terminated": True}
+
+    view = view_of(app, "/fhir/Patient", environ_overrides=brought)
+
+    with pytest.raises(KeyError):
+        view["body"]
+    assert "body" not in view.existing()
+
+
+def test_a_body_is_not_looked_for_until_a_policy_does(app: Flask) -> None:
+    stream = io.BytesIO(b"{}")
+    brought = {"wsgi.input": stream, "wsgi.input_terminated": True}
+
+    view = view_of(app, "/fhir/Patient", method="POST", environ_overrides=brought)
+
+    assert view["request-method"] == "post"
+    assert stream.tell() == 0

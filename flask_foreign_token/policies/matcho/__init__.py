@@ -1,0 +1,1 @@
+"""The engine ``matcho`` and its pattern language."""

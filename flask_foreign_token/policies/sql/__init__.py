@@ -1,0 +1,1 @@
+"""The engine ``sql``, and the databases that it asks."""
