@@ -45,18 +45,22 @@ def spoil(app: Flask, content: str, name: str = "spoilt") -> None:
     )
 
 
-CONTENTS = [
+POLICIES = [
     json.dumps({"resourceType": "AccessPolicy", "id": "spoilt", "engine": ["matcho"]}),
     json.dumps({"resourceType": "AccessPolicy", "id": "spoilt", "engine": "allow", "unknown": 1}),
+]
+"""Policies that say something wrong."""
+UNREADABLE = [
     json.dumps({"resourceType": "AccessPolicy", "id": "other", "engine": "allow"}),
     "[]",
     "null",
     "3",
     "{}",
 ]
+"""What is none at all, or not the one under whose name it is kept."""
 
 
-@pytest.fixture(params=CONTENTS)
+@pytest.fixture(params=[*POLICIES, *UNREADABLE])
 def spoilt(operated: Operated, issuer: Issuer, request, make_app, bare_app):
     """An app that starts on a database in which a row is spoilt."""
     from ..apps import database_of, protected
@@ -69,6 +73,14 @@ def spoilt(operated: Operated, issuer: Issuer, request, make_app, bare_app):
     return protected(bare_app(**OPERATOR_SETTINGS, SQLALCHEMY_DATABASE_URI=uri))
 
 
+@pytest.mark.parametrize("spoilt", POLICIES, indirect=True)
+def test_a_policy_that_says_something_wrong_allows_nothing_and_hides_no_other(spoilt: Flask, issuer: Issuer):
+    assert ask(spoilt, issuer.token()).status_code == 200
+    operate(spoilt, "DELETE", "/fhir/AccessPolicy/known-issuer")
+    assert ask(spoilt, issuer.token()).status_code == 403
+
+
+@pytest.mark.parametrize("spoilt", UNREADABLE, indirect=True)
 def test_tokens_get_an_outage_and_the_operator_gets_in(spoilt: Flask, issuer: Issuer):
     answer = ask(spoilt, issuer.token())
 

@@ -10,7 +10,7 @@ from flask import Flask
 
 from flask_foreign_token.testing import Issuer
 
-from ..apps import ask, bearer, policy, registry_of, trusting
+from ..apps import ask, bearer, policy, provider, registry_of, trusting
 from ..conftest import MakeApp
 from .callers import (
     BODIES,
@@ -226,7 +226,7 @@ def test_a_command_changes_what_a_running_app_serves(filed: Flask, issuer: Issue
     assert ask(filed, token).status_code == 403
 
 
-BROKEN = ["{", "", "[{}]", '[{"resourceType": "AccessPolicy", "id": "x", "engine": ["matcho"]}]', "\x00", "null"]
+BROKEN = ["{", "", "[{}]", '[{"resourceType": "IdentityProvider", "id": "x", "system": 7}]', "\x00", "null"]
 
 
 @pytest.mark.parametrize("content", BROKEN, ids=repr)
@@ -243,18 +243,18 @@ def test_a_broken_file_is_an_outage_for_tokens_and_no_command_ends_in_a_tracebac
 
 
 def test_a_faulty_resource_of_a_file_is_mended_by_apply(make_app: MakeApp, issuer: Issuer, tmp_path):
-    app = make_app([*trusting(issuer), policy("bad", engine=["matcho"])], **OPERATOR_SETTINGS)
+    app = make_app([*trusting(issuer), provider("bad", system=7)], **OPERATOR_SETTINGS)
     assert ask(app, issuer.token()).status_code == 503
 
-    run(app, "apply", write(tmp_path, "good.json", policy("bad", {"request-method": "post"})))
+    run(app, "apply", write(tmp_path, "good.json", provider("bad", system="other")))
 
     assert ask(app, issuer.token()).status_code == 200
 
 
 def test_a_faulty_resource_of_a_file_is_mended_by_delete(make_app: MakeApp, issuer: Issuer):
-    app = make_app([*trusting(issuer), policy("bad", engine=["matcho"])], **OPERATOR_SETTINGS)
+    app = make_app([*trusting(issuer), provider("bad", system=7)], **OPERATOR_SETTINGS)
 
-    run(app, "delete", "AccessPolicy", "bad", "--yes")
+    run(app, "delete", "IdentityProvider", "bad", "--yes")
 
     assert ask(app, issuer.token()).status_code == 200
 
