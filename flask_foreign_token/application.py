@@ -33,6 +33,7 @@ from .errors import (
 from .request_state import ANONYMOUS, ANY_POLICY, Identity, RequestState, Requirement, begin, enforce, note_refusal
 from .runtime import Runtime
 from .settings import Settings
+from .telling import tell
 from .transactions import unavailable_as_refusal
 from .users.provisioning import UserSnapshot
 from .users.store import owned_row
@@ -129,7 +130,8 @@ class Application:
             try:
                 return self.db.engines[bind_key]
             except (RuntimeError, KeyError) as error:
-                logger.error("db= is not initialised for app %r, or lacks the bind %r", self.app.name, bind_key)
+                text = "db= is not initialised for app %r, or lacks the bind %r"
+                tell(logger, logging.ERROR, text, self.app.name, bind_key)
                 raise self.refused(Misconfigured()) from error
 
     @property
@@ -255,7 +257,7 @@ class Application:
                 snapshot = runtime.registry.current()
             except Refusal:
                 raise rejected from None
-        issues = (*issues, *self.faults_of_guards(snapshot))
+        issues = (*issues, *self.faults_of_guards(snapshot), *runtime.faults_of_sql())
         if issues:
             raise Rejected(issues)
 
@@ -313,7 +315,7 @@ class Application:
         if not isinstance(refusal, ProviderUnavailable | RegistryUnavailable):
             self._log_once(refusal)
         if isinstance(refusal, DatabaseUnavailable) and refusal.__cause__ is not None:
-            logger.error("the database cannot be used: %s", type(refusal.__cause__).__name__)
+            tell(logger, logging.ERROR, "the database cannot be used: %s", type(refusal.__cause__).__name__)
         if has_request_context():
             note_refusal(self, refusal, why)
         return refusal
@@ -321,7 +323,7 @@ class Application:
     def _log_once(self, refusal: Refusal) -> None:
         if refusal.hint and refusal.hint not in self._hints and len(self._hints) < _REMEMBERED_HINTS:
             self._hints.add(refusal.hint)
-            logger.warning("%s: %s", type(refusal).__name__, refusal.hint)
+            tell(logger, logging.WARNING, "%s: %s", type(refusal).__name__, refusal.hint)
 
     def hint_for_denial(self, endpoint: str | None, names: Sequence[str], snapshot: RegistrySnapshot) -> str | None:
         """What an operator should know about a denial that configuration causes.

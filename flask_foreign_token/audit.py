@@ -16,6 +16,7 @@ from flask import Flask, Request
 from . import credentials
 from .errors import Refusal
 from .signals import access_decided
+from .telling import tell
 
 if TYPE_CHECKING:
     from .request_state import Identity
@@ -103,7 +104,8 @@ def note_refused(app: Flask, request: Request, identity: Identity, refusal: Refu
         _publish_why(refused, why)
     except Exception as error:  # noqa: BLE001 - a wrong token stays a 401 whatever an app's receiver does
         failure = type(error).__name__
-        _own_logger.error("the refusal %s stands, but whoever was told of it failed: %s", refused.id, failure)
+        text = "the refusal %s stands, but whoever was told of it failed: %s"
+        tell(_own_logger, logging.ERROR, text, refused.id, failure)
 
 
 def _publish(app: Flask, decision: AccessDecision) -> None:

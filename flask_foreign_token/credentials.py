@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from io import BytesIO
 from urllib.parse import parse_qs
 
 from flask import Request
 
 from .errors import InvalidRequest
 from .introspection.token import Credential
+from .peeking import body_of
 
 MAX_HEADER = 16 * 1024
 """Characters of an ``Authorization`` header, scheme included; longer ones are refused unread."""
@@ -63,8 +63,4 @@ def _in_form(request: Request) -> bool:
     length = request.content_length
     if request.method in ("GET", "HEAD") or length is None or length > MAX_FORM:
         return False
-    body = request.stream.read()
-    # The view is to find the body as it came, however it reads it.
-    request.environ["wsgi.input"] = BytesIO(body)
-    del request.stream
-    return "access_token" in parse_qs(body.decode("latin-1"), keep_blank_values=True)
+    return "access_token" in parse_qs(body_of(request).decode("latin-1"), keep_blank_values=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from flask import Response
@@ -11,7 +11,8 @@ from werkzeug.exceptions import HTTPException
 
 from .credentials import readable_token
 from .documents import write_json
-from .policies.explain import Explanation, Report, explain
+from .errors import Refusal
+from .policies.explain import Explanation, Report, explain, place_of
 from .policies.redaction import Redaction, kind_of
 from .policies.request import PARTS, RequestView, UnreadablePart
 from .printable import printable
@@ -46,15 +47,23 @@ def debug(state: RequestState) -> Response | None:
 
     To be called under ``DEV_MODE`` only, once it is known who makes the request.
 
-    :raises Refusal: its credential was not taken.
+    :raises Refusal: its credential was not taken, or what would be answered cannot be had.
     """
     request = state.request
     if request.args.get(PARAMETER) == POLICY:
         if state.refusal is not None:
             raise state.refusal
-        return _answer(state)
+        try:
+            return _answer(state)
+        except Refusal as refusal:
+            state.application.refused(refusal)
+            raise
     if request.headers.get(HEADER) == POLICY:
-        _log(state)
+        try:
+            _log(state)
+        except Refusal as refusal:
+            # The view may need nothing of what is missing here.
+            logger.warning("%s", printable(f"{request.method} {_path(state)}: {refusal.description or refusal.error}"))
     return None
 
 
@@ -64,27 +73,43 @@ def _answer(state: RequestState) -> Response:
     parts, unreadable = _parts_of(view)
     told: dict[str, object] = {"request": redaction.request(parts), "unreadable": unreadable}
     guards = state.application.guards_of(state.request) or []
-    told["guards"] = [_guard(state, view, guard) for guard in guards]
     explanation = _explain(state, view, guards)
-    told["decision"] = {"allowed": explanation.decision.allowed, "policy": explanation.decision.policy}
+    asked = told["guards"] = [_guard(state, explanation, guard) for guard in guards]
+    told["decision"] = _decision(explanation, asked)
     told["policies"] = [report.shown(redaction) for report in explanation.reports]
     response = Response(write_json(told), content_type="application/json; charset=utf-8")
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-def _guard(state: RequestState, view: RequestView, guard: Requirement) -> dict[str, object]:
+def _guard(state: RequestState, explanation: Explanation, guard: Requirement) -> dict[str, object]:
     """What a guard asks for, and which policy grants it."""
     token = state.identity.token
     granted = frozenset[str]() if token is None else token.scopes
-    decision = state.application.policies.decide(state.snapshot.policies, view, guard.policies)
+    policy = _granting(explanation, guard)
     return {
         "policies": list(guard.policies),
         "scopes": list(guard.scopes),
         "missing-scopes": [scope for scope in guard.scopes if scope not in granted],
-        "allowed": decision.allowed,
-        "policy": decision.policy,
+        "allowed": policy is not None,
+        "policy": policy,
     }
+
+
+def _decision(explanation: Explanation, guards: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """What the request gets, with the policy that the first guard goes by; without guards, what policies say of it."""
+    if not guards:
+        return {"allowed": explanation.decision.allowed, "policy": explanation.decision.policy}
+    allowed = all(guard["allowed"] and not guard["missing-scopes"] for guard in guards)
+    return {"allowed": allowed, "policy": guards[0]["policy"] if allowed else None}
+
+
+def _granting(explanation: Explanation, guard: Requirement) -> str | None:
+    if not guard.policies:
+        return explanation.decision.policy
+    # Those in Python come last, and are meant by their names.
+    allowed = {report.id: report.allowed for report in explanation.reports}
+    return next((name for name in guard.policies if allowed.get(name)), None)
 
 
 def _log(state: RequestState) -> None:
@@ -92,7 +117,7 @@ def _log(state: RequestState) -> None:
     request = state.request
     explanation = _explain(state, state.view(), state.application.guards_of(request) or [])
     # At this level, since it was asked for and is to be seen where nobody has set up the log.
-    logger.warning("%s", printable(f"{request.method} {redaction.text(request.path)}: {_outcome(explanation)}"))
+    logger.warning("%s", printable(f"{request.method} {_path(state)}: {_outcome(explanation)}"))
     for report in explanation.reports:
         if report.candidate:
             logger.warning("%s", printable(_line(report, redaction)))
@@ -106,12 +131,16 @@ def _explain(state: RequestState, view: RequestView, guards: Iterable[Requiremen
     named = [name for guard in guards for name in guard.policies if name in application.policies]
     if not named:
         return stored
-    others = explain(application.policies.beside(snapshot.policies, named), {}, engines, view, named)
+    others = explain(snapshot.policies, {}, engines, view, named, application.policies)
     return Explanation(stored.decision, (*stored.reports, *others.reports))
 
 
 def _redaction(state: RequestState) -> Redaction:
     return Redaction(readable_token(state.request), state.application.settings.admin_client_secret)
+
+
+def _path(state: RequestState) -> str:
+    return _redaction(state).text(state.request.path)
 
 
 def _parts_of(view: RequestView) -> tuple[Mapping[str, object], list[str]]:
@@ -141,7 +170,7 @@ def _line(report: Report, redaction: Redaction) -> str:
     if report.error is not None:
         return f"AccessPolicy/{report.id} cannot be evaluated: {report.error}"
     amiss = "; ".join(
-        f"{'.'.join(map(str, redaction.path(mismatch.path))) or 'the request'}: "
+        f"{place_of(mismatch, redaction)}: "
         f"expected {write_json(redaction.expected(mismatch.path, mismatch.expected)).strip()}, "
         f"found {kind_of(mismatch.but)}"
         for mismatch in report.mismatches

@@ -48,6 +48,10 @@ class Issue(NamedTuple):
         place = " ".join(part for part in (self.resource, self.path) if part)
         return f"{place}: {self.message}" if place else self.message
 
+    def within(self, resource: str, path: str = "") -> Issue:
+        """The same as seen from outside: `resource` named unless one is, `path` put before the path."""
+        return Issue(self.resource or resource, ".".join(part for part in (path, self.path) if part), self.message)
+
 
 class ConfigError(Exception):
     """A setting that is misspelt, of the wrong type or out of range; the text names it and a value that works."""
@@ -69,13 +73,8 @@ class Rejected(Exception):
         return cls([Issue("", path, message)])
 
     def within(self, resource: str, path: str = "") -> Self:
-        """The same faults as seen from outside: `resource` named, `path` put before each path."""
-        return type(self)(
-            [
-                Issue(issue.resource or resource, ".".join(p for p in (path, issue.path) if p), issue.message)
-                for issue in self.issues
-            ]
-        )
+        """The same faults as seen from outside; see :meth:`.Issue.within`."""
+        return type(self)([issue.within(resource, path) for issue in self.issues])
 
 
 class NotStored(Rejected):

@@ -114,8 +114,9 @@ class ForeignToken:
         """Make our tables where that is ours to do, and load the registry; for a ``wsgi.py`` that must not start ill.
 
         :param app: the current app if none, else the only one.
-        :raises Rejected: the registry does not load, a view asks for a policy that is not in force, or a policy in
-            Python has the id of a stored one; names every fault.
+        :raises Rejected: the registry does not load, a view asks for a policy that is not in force, a policy in
+            Python has the id of a stored one, or the database of ``FOREIGN_TOKEN_SQL_URI`` does not answer or its role
+            can do more than read; names every fault.
         :raises Unavailable: the database cannot be reached, or our tables are not there.
         :raises ConfigError: a view is registered without its guard.
         """

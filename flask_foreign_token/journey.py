@@ -42,8 +42,6 @@ CHECKS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """What each check of a token is called, and what it means that it passed."""
 
-_NO_RESOURCE: Final[Mapping[str, object] | None] = None
-
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -98,11 +96,12 @@ def follow(application: Application, request: Request) -> Journey:
     return _Traveller(application, request).travel()
 
 
+@dataclass(slots=True)
 class _Note:
     """What a stage found, once it knows."""
 
     mark: Mark = "ok"
-    text = ""
+    text: str = ""
 
 
 class _Traveller:
@@ -113,7 +112,7 @@ class _Traveller:
         self._refusal: Refusal | None = None
         self._snapshot: RegistrySnapshot | None = None
         self._token: Token | None = None
-        self._user = _NO_RESOURCE
+        self._user: Mapping[str, object] | None = None
 
     def travel(self) -> Journey:
         try:
@@ -275,16 +274,14 @@ class _Traveller:
 
     def _explain(self, requirement: Requirement) -> Explanation:
         application, names = self._application, requirement.policies
-        snapshot = application.runtime().registry.current() if self._snapshot is None else self._snapshot
-        policies = application.policies.beside(snapshot.policies, names)
-        view = RequestView(self._request, self._token, self._user)
-        return explain(policies, snapshot.policy_bodies, application.runtime().engines, view, names)
+        snapshot = self._current_snapshot()
+        engines = application.runtime().engines
+        return explain(snapshot.policies, snapshot.policy_bodies, engines, self._view(), names, application.policies)
 
     def _operate(self) -> None:
         with self._stage("policies") as note:
-            view = RequestView(self._request, self._token, self._user)
-            snapshot = self._application.runtime().registry.current() if self._snapshot is None else self._snapshot
-            decision = snapshot.policies.decide_operation(view, str(self._request.endpoint))
+            policies = self._current_snapshot().policies
+            decision = policies.decide_operation(self._view(), str(self._request.endpoint))
             self._journey.allowed = decision.allowed
             if decision.allowed:
                 note.text = f"AccessPolicy/{decision.policy} opens the operation"
@@ -297,6 +294,13 @@ class _Traveller:
 
     def _denial(self) -> Refusal:
         return AuthenticationRequired() if self._token is None else AccessDenied()
+
+    def _current_snapshot(self) -> RegistrySnapshot:
+        """The one that the credential was looked at with, if it came to that."""
+        return self._snapshot or self._application.runtime().registry.current()
+
+    def _view(self) -> RequestView:
+        return RequestView(self._request, self._token, self._user)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[_Note]:

@@ -156,21 +156,22 @@ class RequestState:
         return self._user
 
     def _grant(self, names: tuple[str, ...]) -> None:
-        decision = self.application.policies.decide(self.snapshot.policies, self.view(), names)
+        view = self.view()
+        decision = self.application.policies.decide(self.snapshot.policies, view, names)
         if not decision.allowed:
-            raise self._denial(names)
+            raise self._denial(names, view)
         # Two guards that the same policy lets pass decide one thing.
         if decision.policy not in self.allowed.values():
             self.note_allowed(decision.policy)
         # Only now: what could not be noted is not granted.
         self.allowed[names] = decision.policy
 
-    def _denial(self, names: tuple[str, ...]) -> Refusal:
+    def _denial(self, names: tuple[str, ...], view: RequestView) -> Refusal:
         hint = self.application.hint_for_denial(self.request.endpoint, names, self.snapshot)
         denied = AuthenticationRequired(hint=hint) if self.identity.token is None else AccessDenied(hint=hint)
         if self.identity.token is not None:
             denied.advice = _HOW_TO_FIND_OUT
-        return self.application.refused(denied, partial(reasons, self, names))
+        return self.application.refused(denied, partial(reasons, self, names, view))
 
     def view(self) -> RequestView:
         """What policies see of the request."""

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from .admin.operator import Operator
 from .caching import Cache
+from .errors import Issue
 from .http import Http
 from .introspection.choosing import UnknownForm, UnknownIssuer
 from .introspection.token import Credential, Token
 from .policies.engines import Engines, installed
 from .policies.lint import lint
-from .policies.sql_database import Database
+from .policies.sql.database import Database
+from .policies.sql.server import SETTING
 from .registry.catalog import Catalog
 from .registry.database import DatabaseRegistry
 from .registry.feed import ChangeFeed
@@ -27,6 +29,7 @@ from .registry.snapshot import RegistrySnapshot, SnapshotBuilder
 from .request_state import Identity
 from .signals import user_created
 from .tables import create_missing, require_tables
+from .telling import tell
 from .transactions import Transactions
 from .users.accounts import Accounts
 from .users.announced_writes import AnnouncedWrites
@@ -132,7 +135,8 @@ class Runtime:
         application = self._application
         if application.file is not None and not application.file.exists():
             application.file.parent.mkdir(parents=True, exist_ok=True)
-            logger.warning("users and resources are kept in %s; pass db= to keep them elsewhere", application.file)
+            text = "users and resources are kept in %s; pass db= to keep them elsewhere"
+            tell(logger, logging.WARNING, text, application.file)
         for transactions, tables in (
             (self._transactions, (application.tables.resource, application.tables.change)),
             (self._user_transactions, application.models.tables),
@@ -141,6 +145,11 @@ class Runtime:
                 create_missing(transactions, tables)
             else:
                 require_tables(transactions, tables)
+
+    def faults_of_sql(self) -> list[Issue]:
+        """What is wrong at this moment with the database that the engine ``sql`` asks; nothing where none is set."""
+        fault = None if self._database is None else self._database.fault()
+        return [] if fault is None else [Issue(SETTING, "", fault)]
 
     def release(self) -> None:
         """Close idle connections to the database, so that a process that is forked from here inherits none."""

@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError
 
 from .errors import CHALLENGE_CHARACTERS, ConfigError
 from .http import host_name
-from .policies.sql_server import KINDS
+from .policies.sql.server import KINDS
 
 PREFIX = "FOREIGN_TOKEN_"
 MIN_SECRET = 16

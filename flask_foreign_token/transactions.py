@@ -146,6 +146,12 @@ class _Borrowing(SQLiteDialect_pysqlite):
     def do_rollback(self, dbapi_connection: DBAPIConnection) -> None:
         """Left to the application; the pool asks for it too, whenever a connection is handed back."""
 
+    def do_rollback_to_savepoint(self, connection: Connection, name: str) -> None:
+        """SQLite keeps a savepoint that was rolled back to, and with the outermost the transaction that it began: what
+        is written next would be a part of that, and lost with the application's next rollback."""
+        connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {name}")
+        connection.exec_driver_sql(f"RELEASE SAVEPOINT {name}")
+
 
 class _Shared:
     """The only connection of an in-memory database, with a lock under which our transactions take turns on it."""

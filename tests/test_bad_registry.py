@@ -80,7 +80,6 @@ RESOURCES: dict[str, tuple[list[Resource], tuple[str, ...]]] = {
     "one resource twice": ([*trusting_a_secret(), policy("known-issuer")], (POLICY,)),
     "an unknown attribute of a provider": (changed(0, issuerr="x"), (PROVIDER, "issuerr")),
     "an unknown attribute of an introspector": (changed(1, cache="x"), (INTROSPECTOR, "cache")),
-    "an unknown attribute of a policy": (changed(2, mtcho={}), (POLICY, "mtcho")),
     "an unknown attribute within": (jwt(audience="x"), (INTROSPECTOR, "jwt.audience")),
     "no system": (lacking(0, "system"), (PROVIDER, "system")),
     "yes for a boolean": (changed(0, active="yes"), (PROVIDER, "active")),
@@ -133,10 +132,16 @@ RESOURCES: dict[str, tuple[list[Resource], tuple[str, ...]]] = {
         [provider(), introspector("secret", jwt={"iss": "x", "keys": [{"kty": "RSA", "alg": "RS256", "pub": "x"}]})],
         (INTROSPECTOR, "jwt.keys"),
     ),
-    "no engine": (lacking(2, "engine"), (POLICY, "engine")),
-    "a link without a reference": (changed(2, link=[{}]), (POLICY, "link")),
 }
 OUT_OF_SERVICE: dict[str, tuple[list[Resource], tuple[str, ...]]] = {
+    "no engine": (lacking(2, "engine"), (POLICY, "engine")),
+    "an engine that is a number": (changed(2, engine=5), (POLICY, "engine")),
+    "yes for active": (changed(2, active="yes"), (POLICY, "active")),
+    "an unknown attribute": (changed(2, mtcho={}), (POLICY, "mtcho")),
+    "a number for a description": (changed(2, description=5), (POLICY, "description")),
+    "a number for a role": (changed(2, roleName=5), (POLICY, "roleName")),
+    "a number for links": (changed(2, link=5), (POLICY, "link")),
+    "a link without a reference": (changed(2, link=[{}]), (POLICY, "link")),
     "an unknown engine": (changed(2, engine="magic"), (POLICY, "engine")),
     "matcho without a pattern": (lacking(2, "matcho"), (POLICY, "matcho")),
     "a pattern of nothing": (matcho({}), (POLICY, "matcho", "allow")),
@@ -305,15 +310,15 @@ def break_text(app: Flask) -> None:
     rewritten(app, "[{")
 
 
-def break_policy(app: Flask) -> None:
-    rewritten(app, changed(2, active="yes"))
+def break_provider(app: Flask) -> None:
+    rewritten(app, changed(0, active="yes"))
 
 
 def remove(app: Flask) -> None:
     registry_of(app).unlink()
 
 
-@pytest.mark.parametrize("spoil", [break_text, break_policy, remove])
+@pytest.mark.parametrize("spoil", [break_text, break_provider, remove])
 def test_the_last_good_state_stays_in_force(
     make_app: MakeApp, issuer: Issuer, caplog: pytest.LogCaptureFixture, spoil: Callable[[Flask], None]
 ) -> None:

@@ -102,10 +102,10 @@ def test_an_introspector_out_of_service_does_not_stop_other_edits_from_coming_in
 def test_a_registry_that_was_rejected_is_in_force_once_its_last_fault_is_mended(
     make_app: MakeApp, issuer: Issuer
 ) -> None:
-    app = make_app([policy("one", engine=None), policy("two", engine=None)], FOREIGN_TOKEN_REGISTRY_POLL=3600)
+    app = make_app([provider("one", system=7), provider("two", system=7)], FOREIGN_TOKEN_REGISTRY_POLL=3600)
     found = [ask(app, secret_token(issuer)).status_code]
 
-    for edit in (Edit(trusting_a_secret(), [("AccessPolicy", "one")]), Edit([policy("two")])):
+    for edit in (Edit(trusting_a_secret(), [("IdentityProvider", "one")]), Edit([provider("two", system="two")])):
         catalog_of(app).apply(edit)
         found.append(ask(app, secret_token(issuer)).status_code)
 

@@ -13,8 +13,9 @@ from flask_foreign_token import ForeignToken, require_policy
 from flask_foreign_token.testing import Issuer
 
 from .admin.asking import ADMIN, basic
-from .apps import ask, policy, secret_token, trusting_a_secret
+from .apps import ask, policy, registry_of, secret_token, trusting_a_secret
 from .conftest import MakeApp
+from .deciding import listening
 
 DEV = {"FOREIGN_TOKEN_DEV_MODE": True}
 ANN = policy("ann", {"jwt": {"sub": "ann"}})
@@ -141,11 +142,26 @@ def test_every_guard_is_told(make_app: MakeApp, issuer: Issuer) -> None:
             "policy": None,
         },
     ]
+    assert told["decision"] == {"allowed": False, "policy": None}
     assert [(report["id"], report["engine"], report["allowed"]) for report in told["policies"]] == [
         ("ann", "matcho", True),
         ("bob", "matcho", False),
         ("own", "python", False),
     ]
+
+
+@pytest.mark.parametrize(("scope", "allowed"), [("wards.read", True), ("patients.read", False)])
+def test_the_decision_is_what_the_guards_make_of_it(
+    make_app: MakeApp, issuer: Issuer, scope: str, allowed: bool
+) -> None:
+    app = make_app(trusting_a_secret(ANN, policy("cy", {"jwt": {"scope": "present?"}})), **DEV)
+    app.add_url_rule("/ward", "ward", require_policy("cy", scope="wards.read")(lambda: "in"))
+    token = secret_token(issuer, sub="bob", scope=scope)
+
+    told = debugged(app, token, "/ward")
+
+    assert told["decision"] == {"allowed": allowed, "policy": "cy" if allowed else None}
+    assert (ask(app, token, "/ward").status_code == 200) is allowed
 
 
 def test_the_guards_of_a_class_are_those_of_the_method(make_app: MakeApp) -> None:
@@ -281,3 +297,30 @@ def test_no_control_character_of_a_path_reaches_the_log(app: Flask, caplog: pyte
     ask(app, None, "/files/a%1Bb", **WATCHED)
 
     assert lines(caplog)[0] == "GET /files/a\\x1bb: no policy allows it; 0 could have"
+
+
+# ---- where the registry cannot be read
+
+
+@pytest.fixture
+def broken(make_app: MakeApp) -> Flask:
+    app = make_app(trusting_a_secret(ANN), **DEV)
+    registry_of(app).write_text("{")
+    return app
+
+
+def test_what_cannot_be_explained_is_refused_as_any_request(broken: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    with listening(broken, caplog) as told:
+        answer = ask(broken, None, "/open?__debug=policy")
+
+    assert (answer.status_code, answer.json["error"]) == (503, "temporarily_unavailable")
+    assert [record["id"] for record in told.logged] == [answer.json["decision_id"]]
+
+
+def test_x_debug_refuses_nothing_that_would_be_answered(broken: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.clear()
+
+    assert ask(broken, None, "/open", **WATCHED).json == {"user": None, "subject": None}
+    assert ask(broken, None, "/patients", **WATCHED).status_code == 503
+
+    assert lines(caplog)[0] == "GET /open: the registry cannot be read"

@@ -6,8 +6,10 @@ import hashlib
 import json
 import logging
 import secrets
+import sqlite3
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from flask import Flask, g
 
 from flask_foreign_token import ForeignToken, require_policy
 from flask_foreign_token.audit import AccessDecision
+from flask_foreign_token.policies.sql.database import Database
 from flask_foreign_token.testing import Issuer, acting_as
 
 from .admin.asking import ADMIN, basic, operate, token_header, tutorial
@@ -246,6 +249,69 @@ def test_at_debug_a_policy_in_python_that_raises_is_named(
     assert told.explained == [f"id={answer.json['decision_id']} policy=owns raised=KeyError"]
 
 
+@pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])
+def test_at_no_level_is_a_policy_in_python_asked_twice(
+    bare_app: MakeApp, caplog: pytest.LogCaptureFixture, level: int
+) -> None:
+    app, extension = bare_app(), ForeignToken()
+    extension.init_app(app)
+    asked: list[str] = []
+    extension.policy("counts")(lambda request: asked.append(request["uri"]))
+    app.add_url_rule("/counted", "counted", require_policy("counts")(lambda: "in"))
+
+    with listening(app, caplog, level):
+        assert ask(app, path="/counted").status_code == 401
+
+    assert asked == ["/counted"]
+
+
+def test_at_debug_a_query_is_asked_for_once_more_and_a_stored_policy_is_told_by_its_name_alone(
+    make_app: MakeApp, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    real = Database.ask
+
+    def counted(self: Database, *args: Any) -> Any:
+        asked.append("")
+        return real(self, *args)
+
+    monkeypatch.setattr(Database, "ask", counted)
+    path = tmp_path / "asked.db"
+    sqlite3.connect(path).close()
+    extension = ForeignToken()
+    query = {"query": "SELECT {{uri}} = '/elsewhere'"}
+    stored = {"resourceType": "AccessPolicy", "id": "asks", "engine": "sql", "sql": query}
+    app = make_app([stored], extension, FOREIGN_TOKEN_SQL_URI=f"sqlite:///{path}")
+    # Of the same name, which a guard that names nothing does not mean.
+    extension.policy("asks")(lambda request: True)
+
+    with listening(app, caplog, logging.DEBUG) as told:
+        answer = ask(app)
+
+    assert (answer.status_code, len(asked)) == (401, 2)
+    assert told.explained == [f'id={answer.json["decision_id"]} policy=asks mismatched=""']
+
+
+def test_at_debug_a_line_names_the_first_places_of_many(make_app: MakeApp, caplog: pytest.LogCaptureFixture) -> None:
+    lists = {"type": "array", "items": {"type": "string"}}
+    schema = {"required": ["body"], "properties": {"body": {"patternProperties": {"": lists}}}}
+    app = make_app([{"resourceType": "AccessPolicy", "id": "texts", "engine": "json-schema", "schema": schema}])
+
+    with listening(app, caplog, logging.DEBUG) as told:
+        few = ask(app, json={"a": ["x", 1, 2]}).json["decision_id"]
+        many = ask(app, json={"a": [1] * 50_000}).json["decision_id"]
+        long = ask(app, json={"x" * 100_000: [1]}).json["decision_id"]
+        strange = ask(app, json={"a\nid=1": [1]}).json["decision_id"]
+
+    first = ",".join(f"body.a.{index}" for index in range(20))
+    assert told.explained == [
+        f"id={few} policy=texts mismatched=body.a.1,body.a.2",
+        f'id={many} policy=texts mismatched="{first} and 80 more"',
+        f'id={long} policy=texts mismatched="body.\\\\u2026.0"',
+        f'id={strange} policy=texts mismatched="body.a\\\\nid=1.0"',
+    ]
+
+
 def test_other_refusals_and_other_levels_tell_no_reasons(
     app: Flask, issuer: Issuer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -369,3 +435,20 @@ def test_a_view_without_a_guard_makes_nothing_though_somebody_listens(
         ask(app, None, "/patients", "OPTIONS")
 
     assert ids == []
+
+
+class Failing(logging.Handler):
+    def handle(self, record: logging.LogRecord) -> bool:
+        raise OSError
+
+
+def test_a_log_that_fails_makes_no_denial_another_answer(make_app: MakeApp, issuer: Issuer) -> None:
+    app = make_app(trusting_a_secret(policy("ann", {"jwt": {"sub": "ann"}}), policy("bad", {"uri": None})))
+    log, handler = logging.getLogger("flask_foreign_token"), Failing()
+    log.addHandler(handler)
+    try:
+        answers = [ask(app, token) for token in (secret_token(issuer, sub="bob"), "nonsense", None)]
+    finally:
+        log.removeHandler(handler)
+
+    assert [answer.status_code for answer in answers] == [403, 401, 401]

@@ -98,10 +98,13 @@ def test_what_needs_no_app_knows_neither_flask_nor_what_does(package: str) -> No
 
 
 def imports_of(path: Path) -> set[str]:
-    """The packages that a module imports, and the modules of ours beside its own package."""
+    """The packages that a module imports, and those of ours, and modules beside them, by their names in the package."""
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and node.level != 1]
+    for node in (node for node in nodes if isinstance(node, ast.ImportFrom)):
+        folder = path.parents[node.level - 1].relative_to(PACKAGE).parts if node.level else ()
+        named = [node.module] if node.module else [alias.name for alias in node.names]
+        names += [".".join((*folder, name)) for name in named]
     return {name.partition(".")[0] for name in names}
 
 

@@ -153,6 +153,19 @@ def test_rows_that_the_app_has_pending_are_neither_committed_nor_rolled_back(mem
     assert ids(transactions) == []
 
 
+def test_what_is_written_after_an_exception_stays(engine: sa.Engine) -> None:
+    transactions = Transactions(engine)
+    with pytest.raises(KeyError):
+        add_then_fail(transactions, 1)
+
+    add(transactions, 2)
+
+    with engine.connect() as app:
+        app.execute(sa.select(things.c.id))
+        app.rollback()
+    assert ids(transactions) == [2]
+
+
 def test_a_savepoint_of_the_apps_survives_ours(memory: sa.Engine) -> None:
     transactions = Transactions(memory)
     with memory.begin() as app:

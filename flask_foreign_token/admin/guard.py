@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from flask import Request, request
 from ..debugging import debug
 from ..denials import reasons_of_operation
 from ..errors import AccessDenied, Refusal
+from ..policies.simulated import SimulatedView
 from ..request_state import RequestState, current_state, without_extension
 from .refusals import CrossSite, OperatorRequired
 
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
 
 View = Callable[..., Any]
 
+_BASIC = "basic"
 _OWN_SITE = (None, "same-origin", "none")
+_OF_CALLER = frozenset({"scheme", "headers", "remote-addr", "jwt", "token", "client", "user"})
+# What of a request would be the same in another one.
 
 
 def operators_only(application: Application, view: View) -> View:
@@ -51,9 +56,49 @@ def operators_only(application: Application, view: View) -> View:
     return guarded
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A request to another of the operator's endpoints, which is about one resource.
+
+    :param endpoint: Flask's name for it.
+    :param path: where it is, as policies see it.
+    :param id: of the resource.
+    :param body: none: the request has none.
+    """
+
+    endpoint: str
+    method: str
+    path: str
+    id: str
+    body: Mapping[str, object] | None = None
+
+
+def could_ask(other: Elsewhere) -> bool:
+    """Whether whoever makes the request at hand, which was let in, would be let in there too."""
+    state = current_state()
+    if state is None:
+        return False
+    if _credentials(request)[0] == _BASIC:
+        return True
+    own = state.view()
+    view = SimulatedView(request, state.identity.token, None)
+    view.update({name: own[name] for name in own.existing() if name in _OF_CALLER})
+    view["operation"] = {"id": other.endpoint}
+    view.update({"request-method": other.method, "uri": other.path, "query-string": "", "params": {"id_": other.id}})
+    if other.body is not None:
+        view.update({"body": other.body, "resource": other.body})
+    return state.snapshot.policies.decide_operation(view, other.endpoint).allowed
+
+
+def _credentials(asked: Request) -> tuple[str, str]:
+    """The scheme in lower case, and what follows it."""
+    scheme, _, credentials = asked.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return scheme.lower(), credentials
+
+
 def _admit(state: RequestState) -> None:
-    scheme, _, credentials = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-    if scheme.lower() == "basic":
+    scheme, credentials = _credentials(request)
+    if scheme == _BASIC:
         _refuse_cross_site(request)
         state.application.runtime().operator.sign_in(credentials, request.remote_addr)
         state.note_allowed(None)

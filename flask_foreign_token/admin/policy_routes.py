@@ -8,23 +8,25 @@ from typing import TYPE_CHECKING, Final
 
 from flask import Response, request
 
-from ..errors import Issue, Rejected
-from ..policies import matcho
+from ..errors import AccessDenied, Issue, Rejected
+from ..faults import Faults
 from ..policies.condition import Mismatch
 from ..policies.decisions import Policies
 from ..policies.explain import explain
-from ..policies.matcho_explain import mismatches
-from ..policies.policy import CompiledPolicy, compile_policy
+from ..policies.matcho.mismatches import mismatches
+from ..policies.matcho.parse import parse
+from ..policies.plain import plain
+from ..policies.policy import compile_policy
 from ..policies.redaction import Redaction
 from ..policies.simulated import Simulation, simulate
 from ..registry.resources import Resource, load, stored_form
 from .answers import answer, media_type_for
 from .bodies import object_in
+from .guard import Elsewhere, could_ask
 from .refusals import Unprocessable
 
 if TYPE_CHECKING:
     from ..application import Application
-    from ..policies.engines import Engines
 
 View = Callable[[], Response]
 
@@ -33,6 +35,11 @@ TEST_POLICY: Final = "test_policy"
 
 PATHS: Final[Mapping[str, str]] = {MATCHO: "/$matcho", TEST_POLICY: "/auth/test-policy"}
 """Where each endpoint is, by its name; all are asked with POST."""
+
+READ_USER: Final = "foreign_token.read_user"
+UPDATE_POLICY: Final = "foreign_token.update_access_policy"
+"""Who comes with a token must be let in there too, to try a policy on a stored user, or one that goes by more than the
+request."""
 
 _TYPE = "AccessPolicy"
 _UNNAMED = "policy"
@@ -49,7 +56,7 @@ def _try_pattern() -> Response:
     with _refusing():
         asked = _members(("matcho", "resource"), ("context",))
         try:
-            pattern = matcho.parse(asked["matcho"])
+            pattern = parse(asked["matcho"])
         except Rejected as rejected:
             raise rejected.within("", "matcho") from None
         value = asked["resource"]
@@ -59,7 +66,10 @@ def _try_pattern() -> Response:
 
 
 class _TestPolicy:
-    """Evaluates a policy that is not stored for a request that nobody made."""
+    """Evaluates a policy that is not stored for a request that nobody made.
+
+    :raises AccessDenied: a policy opens it to the caller, and nothing else that it takes.
+    """
 
     def __init__(self, application: Application) -> None:
         self._application = application
@@ -68,9 +78,16 @@ class _TestPolicy:
         media_type = media_type_for(request)
         runtime = self._application.runtime()
         with _refusing():
+            faults = Faults()
             asked = _members(("request", "policy"))
-            body, policy, issues = _policy(asked["policy"], runtime.engines)
-            simulation = self._simulation(asked["request"], issues)
+            with faults.gathered("", "request"):
+                simulation = self._simulation(asked["request"])
+            with faults.gathered("", "policy"):
+                body = _policy(asked["policy"])
+                policy = compile_policy(str(body["id"]), "", body, runtime.engines)
+            faults.raise_any()
+        if not policy.deterministic:
+            _check_may_store(policy.id, body)
         explanation = explain(Policies([policy]), {policy.id: body}, runtime.engines, simulation.view)
         redaction = Redaction(self._application.settings.admin_client_secret)
         report = explanation.reports[0].shown(redaction)
@@ -82,43 +99,57 @@ class _TestPolicy:
         told = {"request": redaction.request(simulation.view.complete()), "policy": asked["policy"]}
         return answer({**told, "result": result}, media_type)
 
-    def _simulation(self, written: object, issues: list[Issue]) -> Simulation:
-        """:raises Rejected: with `issues`, and whatever is wrong with the request."""
-        try:
-            if not isinstance(written, Mapping):
-                raise Rejected.at("", "must be an object, the request as policies are to see it")
-            simulation = simulate(written, self._user)
-        except Rejected as rejected:
-            raise Rejected([*rejected.within("", "request").issues, *issues]) from None
-        if issues:
-            raise Rejected(issues)
-        return simulation
+    def _simulation(self, written: object) -> Simulation:
+        if not isinstance(written, Mapping):
+            raise Rejected.at("", "must be an object, the request as policies are to see it")
+        return simulate(written, self._user)
 
     def _user(self, id_: str) -> Mapping[str, object] | None:
+        # Before it is told whether there is one.
+        _check_may_read(id_)
         user = self._application.runtime().accounts.get(id_)
         return None if user is None else user.resource
 
 
-def _policy(written: object, engines: Engines) -> tuple[Mapping[str, object], CompiledPolicy, list[Issue]]:
-    """The body of a policy, what it is compiled to, and what is wrong with it; an inactive one is tried as well."""
+def _check_may_read(user_id: str) -> None:
+    """:raises AccessDenied: the caller could not read the user."""
+    if not could_ask(Elsewhere(READ_USER, "get", f"{_prefix()}/User/{user_id}", user_id)):
+        raise AccessDenied(
+            f"user-id takes a policy with a link to Operation/{READ_USER} that allows reading this very user; "
+            "say user, with what policies are to see of one"
+        )
+
+
+def _check_may_store(policy_id: str, body: Mapping[str, object]) -> None:
+    """:raises AccessDenied: the caller could not store the policy, by which it would find out what only the database
+    knows, or whatever else an engine looks at beside the request."""
+    if not could_ask(Elsewhere(UPDATE_POLICY, "put", f"{_prefix()}/{_TYPE}/{policy_id}", policy_id, body)):
+        raise AccessDenied(
+            "a policy that goes by more than the request, as one with the engine sql, takes a policy with a link to "
+            f"Operation/{UPDATE_POLICY} that allows storing it"
+        )
+
+
+def _prefix() -> str:
+    return request.path.removesuffix(PATHS[TEST_POLICY])
+
+
+def _policy(written: object) -> Mapping[str, object]:
+    """The body of a policy; an inactive one is tried as well.
+
+    :raises Rejected: it is none, apart from what its engine may find.
+    """
     if not isinstance(written, Mapping):
-        return {}, _NONE, [Issue("", "policy", 'must be an object, an AccessPolicy such as {"engine": "allow"}')]
+        raise Rejected.at("", 'must be an object, an AccessPolicy such as {"engine": "allow"}')
     body = stored_form({"resourceType": _TYPE, "id": _UNNAMED, **written})
     if body["resourceType"] != _TYPE:
-        return body, _NONE, [Issue("", "policy.resourceType", f"must be {_TYPE}, or left out")]
-    id_ = str(body["id"])
+        raise Rejected.at("resourceType", f"must be {_TYPE}, or left out")
     try:
-        load(Resource(_TYPE, id_, "", body))
-        return {**body, "active": True}, compile_policy(id_, "", body, engines), []
+        load(Resource(_TYPE, str(body["id"]), "", body))
     except Rejected as rejected:
-        return body, _NONE, [_in_policy(issue) for issue in rejected.issues]
-
-
-_NONE: Final = CompiledPolicy("", "", "", (), None, lambda view: False, frozenset())
-
-
-def _in_policy(issue: Issue) -> Issue:
-    return Issue("", ".".join(part for part in ("policy", issue.path) if part), issue.message)
+        # It may have its name from here, which says nothing to whoever wrote it.
+        raise Rejected([issue._replace(resource="") for issue in rejected.issues]) from None
+    return {**body, "active": True}
 
 
 def _members(required: Collection[str], optional: Collection[str] = ()) -> Mapping[str, object]:
@@ -145,4 +176,5 @@ def _refusing() -> Iterator[None]:
 
 
 def _shown(mismatch: Mismatch) -> dict[str, object]:
-    return {"expected": mismatch.expected, "but": mismatch.but, "path": list(mismatch.path)}
+    shown = plain(mismatch)
+    return {"expected": shown.expected, "but": shown.but, "path": list(shown.path)}

@@ -13,6 +13,7 @@ from flask.cli import with_appcontext
 from ..diagnosis.examination import examine, examine_unlinked
 from ..diagnosis.findings import Finding, Mark
 from ..diagnosis.grants import SCOPE, Login
+from ..diagnosis.remedies import SQL
 from ..diagnosis.trust import add_command, check_guards, provider_ids, switched_off, unlinked
 from ..errors import DatabaseUnavailable, RegistryUnavailable, Rejected
 from ..registry.snapshot import RegistrySnapshot
@@ -69,7 +70,8 @@ def doctor(
     about opaque tokens, the clocks, and with a client a token: whether one is issued, whether it is taken here, and
     whether userinfo answers to it. Nothing is stored, and no token or secret is shown.
 
-    Views that ask for a policy by name that is not in force are named as well, whoever's the tokens are.
+    Views that ask for a policy by name that is not in force are named as well, whoever's the tokens are, and what is
+    wrong with the database of FOREIGN_TOKEN_SQL_URI, where that is set.
 
     The introspection endpoint is asked about a made-up token, with the credential that is stored for it.
 
@@ -86,6 +88,7 @@ def doctor(
     runtime = application().runtime()
     report = _Report(as_json)
     with quiet():
+        report.section(None, [Finding("sql", "failed", str(fault), SQL) for fault in runtime.faults_of_sql()])
         snapshot = _snapshot(runtime, report)
         if snapshot is not None:
             report.section(None, check_guards(application().faults_of_guards(snapshot)))

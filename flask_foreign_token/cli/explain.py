@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -12,14 +11,16 @@ from flask.cli import with_appcontext
 
 from ..credentials import MAX_HEADER
 from ..journey import Guarded, Journey, follow
-from ..policies.explain import Report, shown_mismatch
+from ..policies.explain import Report, place_of, shown_mismatch
 from ..policies.redaction import Redaction
 from .current import application
 from .failures import Failure
-from .output import COLOURS, entry, json_option, print_json, print_lines
+from .output import COLOURS, entry, in_json, json_option, print_json, print_lines
 from .quiet import quiet
 
 _WIDTH = 18
+_NEAREST = 3
+# Policies that are shown where none could have allowed the request.
 _INDENT = 2 + 8 + 1
 
 
@@ -33,14 +34,23 @@ def _headers(ctx: click.Context, param: click.Parameter, values: Iterable[str]) 
     return headers
 
 
+def _utf8(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    """Arguments that are no UTF-8 come as texts that are none."""
+    if text is not None and any("\ud800" <= character <= "\udfff" for character in text):
+        raise click.BadParameter("must be UTF-8, and no half of a pair of surrogates")
+    return text
+
+
 @click.command("explain", short_help="Show what would become of a request, and why.")
-@click.argument("method", metavar="METHOD")
-@click.argument("path", metavar="PATH")
+@click.argument("method", metavar="METHOD", callback=_utf8)
+@click.argument("path", metavar="PATH", callback=_utf8)
 @click.option("--token", metavar="T", help="The bearer token; - reads it from standard input. None: nobody signs in.")
 @click.option(
     "--header", "headers", metavar="'NAME: V'", multiple=True, callback=_headers, help="A header; repeatable."
 )
-@click.option("--data", metavar="TEXT", help="The body; JSON unless a Content-Type is among the headers.")
+@click.option(
+    "--data", metavar="TEXT", callback=_utf8, help="The body; JSON unless a Content-Type is among the headers."
+)
 @click.option("--all", "show_all", is_flag=True, help="Show the policies too that could not allow it.")
 @json_option
 @with_appcontext
@@ -57,7 +67,8 @@ def explain(
 
     PATH may have a query. The stages: what the header holds, which introspector takes the token, each check of it,
     whose it is, which view the request is for and which guards stand before it, and what every policy says that could
-    allow it: the path in the request, what the policy expects there, and what was found.
+    allow it: the path in the request, what the policy expects there, and what was found. Where none could, the three
+    that come nearest are shown; policies that are out of service always.
 
     The view is not run, no user is made and nothing is stored. Keys are fetched and opaque tokens asked about as for a
     request. Tokens and secrets are not shown; what the token says is.
@@ -121,14 +132,25 @@ def _print(journey: Journey, redaction: Redaction, *, show_all: bool) -> None:
 def _lines_of_guard(guarded: Guarded, redaction: Redaction, *, show_all: bool) -> Iterator[str]:
     if guarded.explanation is None:
         return
-    others = 0
-    for report in guarded.explanation.reports:
-        if report.candidate or show_all or report.id in guarded.requirement.policies:
-            yield from _lines_of_report(report, redaction)
-        else:
-            others += 1
-    if others:
-        yield f"  and {others} that could not allow it; --all shows them"
+    reports = guarded.explanation.reports
+    shown = _worth_showing(guarded, show_all=show_all)
+    for report in shown:
+        yield from _lines_of_report(report, redaction)
+    if len(shown) < len(reports):
+        yield f"  and {len(reports) - len(shown)} that could not allow it; --all shows them"
+
+
+def _worth_showing(guarded: Guarded, *, show_all: bool) -> list[Report]:
+    """What the policies say that matter to a guard, in the order of the registry."""
+    if guarded.explanation is None:
+        return []
+    reports, named = guarded.explanation.reports, guarded.requirement.policies
+    nearest = [] if any(report.candidate for report in reports) else guarded.explanation.nearest(_NEAREST)
+    return [
+        report
+        for report in reports
+        if show_all or report.candidate or report.out_of_service or report.id in named or report in nearest
+    ]
 
 
 def _lines_of_report(report: Report, redaction: Redaction) -> Iterator[str]:
@@ -138,13 +160,9 @@ def _lines_of_report(report: Report, redaction: Redaction) -> Iterator[str]:
         yield f"      cannot be evaluated: {report.error}"
     for mismatch in report.mismatches:
         shown = shown_mismatch(mismatch, redaction)
-        place = ".".join(map(str, redaction.path(mismatch.path))) or "the request"
-        found = "nothing" if shown["but"] is None else _written(shown["but"])
-        yield f"      {place}: expected {_written(shown['expected'])}" + (f", found {found}" if mismatch.path else "")
-
-
-def _written(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+        place = place_of(mismatch, redaction)
+        found = "nothing" if shown["but"] is None else in_json(shown["but"])
+        yield f"      {place}: expected {in_json(shown['expected'])}" + (f", found {found}" if mismatch.path else "")
 
 
 def _answer(journey: Journey) -> str:
@@ -181,6 +199,6 @@ def _guard_as_json(guarded: Guarded, redaction: Redaction, *, show_all: bool) ->
     if guarded.explanation is not None:
         reports = guarded.explanation.reports
         told["policy"] = guarded.explanation.decision.policy
-        told["policies"] = [report.shown(redaction) for report in reports if report.candidate or show_all]
+        told["policies"] = [report.shown(redaction) for report in _worth_showing(guarded, show_all=show_all)]
         told["not-candidates"] = sum(not report.candidate for report in reports)
     return told

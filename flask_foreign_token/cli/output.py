@@ -32,6 +32,11 @@ _UNBOUNDED = 1_000_000
 # Columns of a line that is not printed on a terminal, so that no value is broken in two.
 
 
+def in_json(value: object) -> str:
+    """`value` as JSON for people, on one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def print_json(value: object) -> None:
     """`value` as JSON in ASCII, which every terminal and every encoding can take."""
     click.echo(json.dumps(value, indent=2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +11,16 @@ from flask.cli import AppGroup, with_appcontext
 
 from ..documents import read_yaml
 from ..errors import Issue, Rejected
+from ..faults import Faults
 from ..policies.decisions import Policies
-from ..policies.explain import Explanation, explain, shown_mismatch
+from ..policies.explain import Explanation, explain, place_of, shown_mismatch
 from ..policies.policy import CompiledPolicy, compile_policy
 from ..policies.redaction import Redaction
 from ..policies.simulated import simulated
-from ..registry.faults import Faults
 from ..registry.resources import Resource, load, version_of
 from .current import application, catalog
 from .failures import Failure
-from .output import json_option, print_json, print_lines
+from .output import in_json, json_option, print_json, print_lines
 from .policy_table import Row, Table, read_table
 from .reading import Documents, content
 
@@ -159,14 +158,13 @@ def _report(tried: Sequence[_Tried], unused: Sequence[str]) -> Iterator[str]:
 
 def _reasons(tried: _Tried) -> Iterator[str]:
     """What the policies want that come nearest to allowing a row."""
-    reports = [report for report in tried.explanation.reports if report.mismatches or report.error]
-    for report in sorted(reports, key=lambda report: len(report.mismatches))[:_NEAREST]:
+    for report in tried.explanation.nearest(_NEAREST):
         if report.error is not None:
             yield f"        {report.id}: raises {report.error}"
         for mismatch in report.mismatches:
             shown = shown_mismatch(mismatch, _NO_SECRETS)
-            place = ".".join(map(str, mismatch.path)) or "the request"
-            yield f"        {report.id}: {place} is {_json(shown['but'])}, and should be {_json(shown['expected'])}"
+            place = place_of(mismatch, _NO_SECRETS)
+            yield f"        {report.id}: {place} is {in_json(shown['but'])}, and should be {in_json(shown['expected'])}"
 
 
 def _shown(tried: _Tried) -> dict[str, object]:
@@ -180,7 +178,3 @@ def _shown(tried: _Tried) -> dict[str, object]:
         "policy": decision.policy,
         "policies": [report.shown(_NO_SECRETS) for report in tried.explanation.reports if report.candidate],
     }
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)

@@ -9,7 +9,7 @@ from typing import cast
 
 from ..documents import read_yaml_all
 from ..errors import Issue, Rejected
-from ..registry.faults import Faults
+from ..faults import Faults
 from ..registry.resources import Key, identify
 
 MAX_SIZE = 16 * 1024 * 1024

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ..errors import Rejected
 from ..introspection.token import Kind
-from ..policies.matcho import parse
-from ..policies.matcho_compile import compile_pattern
-from ..policies.matcho_tree import Fields, Node, Not, children
+from ..policies.matcho.compile import compile_pattern
+from ..policies.matcho.parse import parse
+from ..policies.matcho.tree import Fields, Node, Not, children
 
 _PARTS: Mapping[Kind, str] = {"jwt": "jwt", "opaque": "token"}
 # What policies call the claims of a token of that kind.

@@ -34,6 +34,10 @@ POLICY: Remedy = ("This one lets in all users of the provider:",)
 GUARD: Remedy = (
     "Store that policy with `apply FILE`, or correct its name in require_policy; until then nobody gets in.",
 )
+SQL: Remedy = (
+    "Let FOREIGN_TOKEN_SQL_URI name a database that answers, and a role that can only read.",
+    "Until then policies of the engine sql deny.",
+)
 OPAQUE_POLICY: Remedy = (
     "Introspection need not answer iss; where it does not, let the policy ask for active: true, or for client_id.",
     "This one lets in whoever brings an opaque token of the issuer:",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Never
 
 
@@ -34,7 +35,16 @@ def freeze(claims: Mapping[str, object]) -> FrozenObject:
 
 def thaw(claims: Mapping[str, object]) -> dict[str, object]:
     """A copy of `claims` in dictionaries and lists, which is the caller's own."""
-    return {name: _thawed(value) for name, value in claims.items()}
+    return {name: thawed(value) for name, value in claims.items()}
+
+
+def thawed(value: object) -> object:
+    """As :func:`thaw`, of any JSON value, read-only or not."""
+    if isinstance(value, dict | MappingProxyType):
+        return thaw(value)
+    if isinstance(value, list | tuple):
+        return list(map(thawed, value))
+    return value
 
 
 def _frozen(value: object) -> object:
@@ -42,12 +52,4 @@ def _frozen(value: object) -> object:
         return freeze(value)
     if isinstance(value, list):
         return tuple(map(_frozen, value))
-    return value
-
-
-def _thawed(value: object) -> object:
-    if isinstance(value, dict):
-        return thaw(value)
-    if isinstance(value, tuple):
-        return list(map(_thawed, value))
     return value

@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from ..errors import Conflict, Issue, NotStored, Rejected
+from ..faults import Faults
 from ..printable import shown
 from ..registry.edits import Outcome, meets
-from ..registry.faults import Faults
 from ..registry.feed import USER
 from ..registry.resources import canonical, digest
 from ..transactions import Transactions

@@ -9,7 +9,7 @@ import yaml
 from flask import Flask
 
 from flask_foreign_token.admin.refusals import MAX_ISSUES
-from flask_foreign_token.policies.matcho import MAX_SIZE
+from flask_foreign_token.policies.limits import MAX_SIZE
 from flask_foreign_token.registry.fields import MAX_ITEMS, MAX_UNKNOWN
 from flask_foreign_token.users.mapping import MAX_RULES, MAX_STEPS
 

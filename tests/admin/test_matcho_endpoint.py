@@ -118,3 +118,22 @@ def test_it_is_the_operators(app: Flask, issuer: Issuer) -> None:
     assert (
         ask(app, None, "/fhir/$matcho", "POST", json=body, headers=token_header(issuer, sub="bob")).status_code == 403
     )
+
+
+def test_what_is_large_is_not_repeated_with_each_mismatch(app: Flask) -> None:
+    large = {"text": "x" * 9_000, "list": list(range(100_000)), "object": {"a": "x" * 9_000}, "small": "x" * 8_000}
+    pattern = dict.fromkeys(large, 1)
+
+    result = matched(app, pattern, large)
+    many = operate(app, "POST", PATH, {"matcho": {"$every": ".uri"}, "resource": [large["text"]] * 100})
+
+    shown = {mismatch["path"][0]: mismatch["but"] for mismatch in result}
+    assert shown == {"text": "…", "list": ["…"], "object": {"…": "…"}, "small": large["small"]}
+    assert [mismatch["but"] for mismatch in many.json["result"]] == ["…"] * 100
+    assert len(many.data) < 1_000_000
+
+
+def test_what_is_expected_of_many_items_is_not_repeated_where_it_is_large(app: Flask) -> None:
+    result = matched(app, {"$every": {"$enum": ["x" * 60_000]}}, ["a"] * 200)
+
+    assert [(mismatch["expected"], mismatch["but"]) for mismatch in result] == [({"…": "…"}, "a")] * 100

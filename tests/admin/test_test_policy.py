@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
+from werkzeug.test import TestResponse
 
 from flask_foreign_token.documents import read_yaml
 from flask_foreign_token.testing import Issuer
 
 from ..apps import Resource, ask, policy, rows
 from ..conftest import MakeApp
+from ..deciding import listening
 from ..vectors import cases, read
 from .asking import ADMIN, operate, token_header, tutorial
 
@@ -76,7 +80,7 @@ def test_links_and_roles_count(app: Flask) -> None:
 
     assert result(app, {"user": {"id": "ann", "roles": ["nurse"]}}, linked)["eval-result"]
     assert result(app, {"user": {"id": "bob", "roles": ["nurse"]}}, linked)["mismatches"] == [
-        {"expected": "ann", "but": "bob", "path": ["link", "user", "id"]}
+        {"expected": {"reference": "User/ann"}, "but": "bob", "path": ["user", "id"]}
     ]
     assert not result(app, {"user": {"id": "ann", "roles": ["clerk"]}}, linked)["eval-result"]
 
@@ -227,5 +231,102 @@ def test_it_is_the_operators(app: Flask, issuer: Issuer) -> None:
     assert status(**token_header(issuer, sub="bob")) == 403
 
 
-def linked() -> Resource:
-    return policy("linked", {"jwt": {"sub": "ann"}}, link=[{"reference": f"Operation/{ENDPOINT}"}])
+def linked(endpoint: str = ENDPOINT, **pattern: object) -> Resource:
+    operation = endpoint.rpartition(".")[2]
+    return policy(
+        f"linked-{operation}", {"jwt": {"sub": "ann"}, **pattern}, link=[{"reference": f"Operation/{endpoint}"}]
+    )
+
+
+# ---- what a link to it does not open
+
+READ = "foreign_token.read_user"
+STORE = "foreign_token.update_access_policy"
+SQL = {"engine": "sql", "sql": {"query": "SELECT {{uri}} = '/a'"}}
+
+
+@pytest.fixture
+def asking(make_app: MakeApp, tmp_path: Path) -> Flask:
+    """Somebody with a token may try policies, and the engine sql is on."""
+    path = tmp_path / "asked.db"
+    sqlite3.connect(path).close()
+    app = tutorial(make_app(**ADMIN, FOREIGN_TOKEN_SQL_URI=f"sqlite:///{path}"), linked())
+    for name in ("bob", "eve"):
+        operate(app, "PUT", f"/User/{name}", {})
+    return app
+
+
+def answer_to_ann(app: Flask, issuer: Issuer, request: object, policy: object) -> TestResponse:
+    body = {"request": request, "policy": policy}
+    return ask(app, None, f"/fhir{PATH}", "POST", json=body, headers=token_header(issuer, sub="ann"))
+
+
+def test_a_stored_user_is_shown_to_whoever_may_read_that_very_user(asking: Flask, issuer: Issuer) -> None:
+    def status(name: str) -> int:
+        read = ask(asking, None, f"/fhir/User/{name}", headers=token_header(issuer, sub="ann")).status_code
+        tried = answer_to_ann(asking, issuer, {"user-id": name}, ALLOW)
+        assert "identifier" not in tried.text or read == 200
+        assert tried.status_code == read or (tried.status_code, read) == (422, 404)
+        return tried.status_code
+
+    refused = answer_to_ann(asking, issuer, {"user-id": "bob"}, ALLOW)
+    assert (refused.status_code, refused.json["error"]) == (403, "access_denied")
+    assert f"Operation/{READ}" in refused.json["error_description"]
+    assert status("nobody") == 403
+
+    for pattern, statuses in (
+        ({"params": {"id_": "bob"}}, [200, 403, 403]),
+        ({"params": {"id_": {"$not": "eve"}}}, [200, 403, 422]),
+        ({"uri": "#/User/bob$", "request-method": "get", "body": "nil?"}, [200, 403, 403]),
+        ({"operation": {"id": READ}}, [200, 200, 422]),
+        ({"jwt": {"sub": "another"}}, [403, 403, 403]),
+    ):
+        tutorial(asking, linked(READ, **pattern))
+        assert [status(name) for name in ("bob", "eve", "nobody")] == statuses
+
+
+NESTED = {"engine": "complex", "and": [ALLOW, {"engine": "complex", "or": [SQL]}]}
+
+
+@pytest.mark.parametrize("body", [SQL, NESTED])
+def test_the_database_is_asked_for_whoever_may_store_that_very_policy(
+    asking: Flask, issuer: Issuer, body: dict[str, Any]
+) -> None:
+    def status() -> int:
+        return answer_to_ann(asking, issuer, {"uri": "/a"}, {"id": "mine", **body}).status_code
+
+    refused = answer_to_ann(asking, issuer, {"uri": "/a"}, body)
+    assert (refused.status_code, refused.json["error"]) == (403, "access_denied")
+    assert f"Operation/{STORE}" in refused.json["error_description"]
+
+    tutorial(asking, linked(STORE, body={"engine": "matcho"}))
+    assert status() == 403
+    tutorial(asking, linked(STORE, params={"id_": "mine"}, body={"engine": body["engine"]}))
+    assert status() == 200
+
+
+def test_without_either_other_policies_are_tried_on_what_is_told(asking: Flask, issuer: Issuer) -> None:
+    answer = answer_to_ann(asking, issuer, {"user": {"id": "bob"}}, {**ALLOW, "roleName": "nurse"})
+
+    assert answer.status_code == 200
+
+
+def test_the_operator_may_do_both(asking: Flask) -> None:
+    assert tried(asking, {"user-id": "bob", "uri": "/a"}, SQL)["result"]["eval-result"]
+
+
+def test_a_refusal_is_a_decision_like_every_other(
+    asking: Flask, issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with listening(asking, caplog) as told:
+        answer = answer_to_ann(asking, issuer, {"user-id": "bob"}, ALLOW)
+
+    assert [decision.allowed for decision in told.signalled] == [True, False]
+    assert told.signalled[1].id == answer.json["decision_id"]
+
+
+def test_a_policy_that_is_tried_and_fails_is_told_and_not_logged(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    found = result(app, {"uri": "x" * 70_000}, {"engine": "matcho", "matcho": {"uri": "#a+b"}})
+
+    assert (found["eval-result"], found["error"]) == (False, "TextTooLong")
+    assert "AccessPolicy/policy" not in caplog.text

@@ -85,6 +85,7 @@ def test_an_allowed_request_is_followed_to_the_view(app: Flask, issuer: Issuer) 
     assert "Operation/patients: any policy" in result.stdout
     assert lines[-1] == "allowed: the view runs"
     assert "AccessPolicy/ann allows (filed under " in lines[-3]
+    assert "AccessPolicy/u" not in result.stdout
     assert lines[-2] == "  and 1 that could not allow it; --all shows them"
 
 
@@ -112,6 +113,31 @@ def test_without_all_only_candidates_are_listed(app: Flask, issuer: Issuer) -> N
     found = told(app, "--token", secret_token(issuer, sub="ann"), "GET", "/patients")
 
     assert [report["id"] for report in found["guards"][0]["policies"]] == ["ann"]
+
+
+def test_where_none_could_have_allowed_it_the_nearest_are_shown(make_app: MakeApp) -> None:
+    patterns: list[dict[str, object]] = [
+        {"uri": "/elsewhere"},
+        {"uri": "/elsewhere", "scheme": "https", "params": {"page": "7"}},
+        {"uri": "/elsewhere", "scheme": "https"},
+        {"scheme": "https"},
+    ]
+    app = make_app([policy(f"p-{n}", pattern) for n, pattern in enumerate(patterns)])
+
+    lines = explained(app, "GET", "/patients").stdout.splitlines()
+
+    assert [line.split()[0] for line in lines if "AccessPolicy/" in line] == [f"AccessPolicy/p-{n}" for n in (0, 2, 3)]
+    assert lines[-2] == "  and 1 that could not allow it; --all shows them"
+
+
+def test_what_is_out_of_service_is_always_shown(make_app: MakeApp, issuer: Issuer) -> None:
+    app = make_app(trusting_a_secret(ANN, policy("ill", {"user": None})))
+    arguments = ("--token", secret_token(issuer, sub="ann"), "GET", "/patients")
+
+    lines = explained(app, *arguments).stdout.splitlines()
+
+    assert [line for line in lines if line.startswith("  AccessPolicy/ill does not allow (out of service: matcho.user")]
+    assert [report["id"] for report in told(app, *arguments)["guards"][0]["policies"]] == ["ann", "ill"]
 
 
 @pytest.mark.parametrize(
@@ -305,6 +331,11 @@ def test_headers_and_data_are_sent(make_app: MakeApp, issuer: Issuer) -> None:
         ["--token", "", "GET", "/"],
         ["--token", "a\nb", "GET", "/"],
         ["--token", "a", "--header", "authorization: Bearer b", "GET", "/"],
+        ["GET", "/", "--data", "a\udcff"],
+        ["GET", "/\udcff"],
+        ["G\udcff", "/"],
+        ["GET", "/", "--header", "X: \udcff"],
+        ["GET", "/", "--token", "\udcff"],
     ],
 )
 def test_what_cannot_be_sent_is_refused(app: Flask, arguments: list[str]) -> None:

@@ -22,7 +22,7 @@ from sybil.parsers.myst import CodeBlockParser
 from example_app.keycloak_server import free_port
 from flask_foreign_token.policies.engines import Engines
 from flask_foreign_token.policies.policy import parse_policy
-from flask_foreign_token.policies.sql_database import Database
+from flask_foreign_token.policies.sql.database import Database
 from flask_foreign_token.registry.schemas import SCHEMAS
 
 from .terminal import Terminal, commands_in, is_said

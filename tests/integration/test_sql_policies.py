@@ -19,9 +19,9 @@ from flask_foreign_token.errors import REST, Rejected
 from flask_foreign_token.policies.decisions import Policies
 from flask_foreign_token.policies.engines import Engines
 from flask_foreign_token.policies.policy import compile_policy
-from flask_foreign_token.policies.sql_database import Database
-from flask_foreign_token.policies.sql_server import QueryFailed, SqlUnavailable, UnknownTable
-from flask_foreign_token.policies.sql_statement import Statement, parse
+from flask_foreign_token.policies.sql.database import Database
+from flask_foreign_token.policies.sql.server import QueryFailed, SqlUnavailable, UnknownTable
+from flask_foreign_token.policies.sql.statement import Statement, parse
 from flask_foreign_token.testing import Issuer, acting_as
 
 from ..apps import ask, policy, store, trusting
@@ -227,21 +227,24 @@ def test_nothing_is_written(database: Database, staff: Callable[[], list[Any]], 
         hand_made(database, statement)
 
 
-def test_whoever_may_write_cannot_do_it_in_a_policy(
-    target: Target, staff: Callable[[], list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Where the check of the role fails us, the transaction still only reads.
+@pytest.fixture
+def admin(target: Target, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """Asks as whoever may do everything, as though the check of the role had failed us."""
     admin = Database(target.admin)
     if target.kind == "postgresql":
-        monkeypatch.setattr("flask_foreign_token.policies.sql_postgresql._MORE_THAN_READING", "SELECT 1 WHERE false")
+        monkeypatch.setattr("flask_foreign_token.policies.sql.postgresql._MORE_THAN_READING", "SELECT 1 WHERE false")
     if target.kind == "mariadb":
-        monkeypatch.setattr("flask_foreign_token.policies.sql_mariadb._more_than_reading", lambda connection: None)
+        monkeypatch.setattr("flask_foreign_token.policies.sql.mariadb._more_than_reading", lambda connection: None)
+    yield admin
+    admin.release()
 
+
+def test_whoever_may_write_cannot_do_it_in_a_policy(admin: Database, staff: Callable[[], list[Any]]) -> None:
+    # The transaction still only reads.
     for statement in ("INSERT INTO staff VALUES (3, 'eve', 1)", "DROP TABLE staff", "SELECT sneak()"):
         with pytest.raises(QueryFailed):
             hand_made(admin, statement)
     assert answer(admin, "SELECT COUNT(*) FROM staff") == [(2,)]
-    admin.release()
 
 
 SLOW = {
@@ -256,6 +259,15 @@ def test_a_slow_query_is_given_up_and_denies(database: Database, target: Target)
         answer(database, SLOW[target.kind])
 
     assert decide(database, BY_NAME, jwt={"sub": "alice"})
+
+
+def test_a_function_that_answers_when_it_is_given_up_has_no_answer(mariadb_target: Target) -> None:
+    database = Database(mariadb_target.reader)
+
+    with pytest.raises(QueryFailed, match="it takes longer than 2 s"):
+        answer(database, "SELECT BENCHMARK(1000000000, MD5('a')) = 0")
+    assert answer(database, "SELECT BENCHMARK(10, MD5('a')) = 0") == [(1,)]
+    database.release()
 
 
 def test_a_recursion_without_end_denies(database: Database, target: Target) -> None:
@@ -333,6 +345,25 @@ READERS = [
     ("mariadb", "CREATE USER r1@localhost; GRANT SELECT (name, active) ON app.staff TO r1@localhost", "r1"),
     ("mariadb", WITH_A_ROLE_THAT_READS, "r2"),
 ]
+
+
+def test_a_role_that_is_only_taken_for_the_time_being_is_refused(postgresql_target: Target) -> None:
+    # A query could go back to the one that signed in: SELECT set_config('role', 'none', true).
+    database = Database(f"{postgresql_target.admin}&options=-c%20role%3D{READER}")
+
+    with pytest.raises(SqlUnavailable, match="the role is not the one that signs in"):
+        answer(database, "SELECT 1")
+
+
+def test_a_role_that_can_do_what_everybody_can_is_refused_for_it(mariadb_target: Target) -> None:
+    database = Database(mariadb_target.reader)
+    mariadb_target.run("GRANT INSERT ON app.staff TO PUBLIC")
+    try:
+        assert database.fault() == "the role has INSERT, which is more than SELECT"
+    finally:
+        mariadb_target.run("REVOKE INSERT ON app.staff FROM PUBLIC")
+
+    assert database.fault() is None
 
 
 @pytest.mark.parametrize(("kind", "made", "role"), READERS, ids=[f"{row[0]}-{row[2]}" for row in READERS])
@@ -413,8 +444,33 @@ def test_what_a_query_sets_does_not_outlive_it(postgresql_target: Target) -> Non
     answer(database, "SELECT set_config('statement_timeout', '0', false)")
 
     assert answer(database, "SELECT current_setting('statement_timeout')") == [("2s",)]
-    with pytest.raises(QueryFailed, match="read-write mode"):
+    with pytest.raises(QueryFailed, match="ActiveSqlTransaction 25001"):
         answer(database, "SELECT set_config('transaction_read_only', 'off', false)")
+    database.release()
+
+
+PG_LOCKS = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory'"
+
+
+@pytest.mark.parametrize(
+    ("kind", "leaves", "looks", "clean"),
+    [
+        ("postgresql", "SELECT pg_advisory_lock(7) IS NULL", PG_LOCKS, 0),
+        ("postgresql", "SELECT pg_advisory_lock(7) IS NULL OR 1 / (SELECT 0) = 1", PG_LOCKS, 0),
+        ("mariadb", "SELECT GET_LOCK('seven', 0)", "SELECT IS_FREE_LOCK('seven')", 1),
+        ("mariadb", "SELECT GET_LOCK('seven', 0) AND SLEEP(60)", "SELECT IS_FREE_LOCK('seven')", 1),
+        ("mariadb", "SELECT LAST_INSERT_ID(7)", "SELECT LAST_INSERT_ID()", 0),
+    ],
+)
+def test_a_query_leaves_nothing_on_its_connection(
+    kind: str, leaves: str, looks: str, clean: int, request: pytest.FixtureRequest
+) -> None:
+    target: Target = request.getfixturevalue(f"{kind}_target")
+    database = Database(target.reader)
+
+    decide(database, leaves)
+
+    assert answer(database, looks) == [(clean,)]
     database.release()
 
 
@@ -441,6 +497,84 @@ def test_mariadb_must_not_take_a_text_for_a_number(mariadb_target: Target, colum
     assert not decide(database, query, body={"key": value})
     assert decide(database, query, body={"key": {"name": "alice", "id": "1"}[column]})
     database.release()
+
+
+@pytest.mark.parametrize(
+    ("kind", "query"),
+    [
+        ("postgresql", "SELECT EXISTS (SELECT 1 FROM staff WHERE tableoid = {{jwt.sub}}::regclass)"),
+        (
+            "postgresql",
+            "SELECT EXISTS (SELECT 1 FROM staff WHERE tableoid = split_part({{jwt.sub}}, '/', 2)::regclass)",
+        ),
+        ("postgresql", "SELECT COUNT(name::regclass) = 1 FROM staff"),
+        ("postgresql", "SELECT has_table_privilege({{jwt.sub}}, 'staff', 'select')"),
+        ("postgresql", "SELECT current_setting({{jwt.sub}}) = 'a'"),
+        ("postgresql", "SELECT to_tsvector({{jwt.sub}}::regconfig, 'a') @@ 'a'"),
+        ("mariadb", "SELECT 'a' REGEXP {{jwt.sub}}"),
+        ("mariadb", "SELECT UPDATEXML(1, {{jwt.sub}}, 1)"),
+    ],
+)
+def test_what_the_database_says_of_a_value_is_not_told(
+    kind: str, query: str, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    target: Target = request.getfixturevalue(f"{kind}_target")
+    database = Database(target.reader)
+
+    for number in range(3):
+        values = [f"(/of-patient-{number}"] if "{{" in query else []
+        with pytest.raises(QueryFailed):
+            answer(database, query, *values)
+
+    assert len(caplog.records) == 1
+    assert "patient" not in caplog.text
+    assert "alice" not in caplog.text
+    database.release()
+
+
+TELLING = [
+    ("postgresql", "SELECT nothing FROM staff", 'UndefinedColumn 42703: column "nothing" does not exist'),
+    ("postgresql", "SELECT 1 FROM hidden", "InsufficientPrivilege 42501: permission denied for table hidden"),
+    ("postgresql", "SELECT 1 FROM nowhere", 'UndefinedTable 42P01: relation "nowhere" does not exist'),
+    ("mariadb", "SELECT nothing FROM staff", "OperationalError 1054: Unknown column 'nothing' in "),
+    ("mariadb", "SELECT 1 FROM mysql.user", "OperationalError 1142: SELECT command denied to user "),
+    ("mariadb", "SELECT FROM staff", "ProgrammingError 1064: You have an error in your SQL syntax"),
+    ("sqlite", "SELECT nothng FROM staff", "SQLITE_ERROR: no such column: nothng"),
+    ("sqlite", "SELECT 1 FROM nowhere", "SQLITE_ERROR: no such table: nowhere"),
+]
+
+
+@pytest.mark.parametrize(("kind", "query", "said"), TELLING)
+def test_what_the_database_says_of_the_statement_alone_is_told(
+    kind: str, query: str, said: str, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    target: Target = request.getfixturevalue(f"{kind}_target")
+    if kind == "postgresql":
+        target.run("CREATE TABLE IF NOT EXISTS hidden (a INTEGER)")
+    database = Database(target.reader)
+
+    with pytest.raises(QueryFailed):
+        answer(database, f"{query} WHERE '50%' = {{{{jwt.sub}}}}", "no")
+
+    (record,) = caplog.records
+    assert f"the database refuses a query: {said}" in record.getMessage()
+    database.release()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DELETE FROM staff",
+        "SELECT sneak()",
+        "SELECT 1; DELETE FROM staff",
+        "SELECT 1; COMMIT; START TRANSACTION READ WRITE; DELETE FROM staff; COMMIT",
+    ],
+)
+def test_nothing_is_done_to_find_out_what_is_said_of_a_statement(
+    admin: Database, staff: Callable[[], list[Any]], text: str
+) -> None:
+    with admin._connected() as (server, connection):
+        server.objection(connection, text, 0)
 
 
 def test_no_value_reaches_the_log(target: Target, database: Database, caplog: pytest.LogCaptureFixture) -> None:

@@ -23,8 +23,9 @@ from .places import unchecked
 
 POLICY = {"resourceType": "AccessPolicy", "id": "all", "engine": "allow"}
 OTHER = {"resourceType": "AccessPolicy", "id": "other", "engine": "allow"}
-WRONG = {"resourceType": "AccessPolicy", "id": "wrong", "engine": None}
+WRONG = {"resourceType": "TokenIntrospector", "id": "wrong", "type": None}
 PERHAPS = {"resourceType": "AccessPolicy", "id": "perhaps", "engine": "perhaps"}
+SHAPELESS = {"resourceType": "AccessPolicy", "id": "perhaps", "engine": None}
 OUT_OF_SERVICE = {
     "resourceType": "TokenIntrospector",
     "id": "weak",
@@ -167,7 +168,7 @@ def test_what_is_refused_leaves_the_last_good_state_in_force_and_is_logged_once(
         assert live.current() is good
 
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
-    assert "AccessPolicy/wrong engine" in caplog.text
+    assert "TokenIntrospector/wrong type" in caplog.text
 
 
 def test_what_was_refused_and_is_mended_comes_into_force(place: Place) -> None:
@@ -175,7 +176,7 @@ def test_what_was_refused_and_is_mended_comes_into_force(place: Place) -> None:
     live = place.live()
     with pytest.raises(RegistryUnavailable, match="registry"):
         live.current()
-    place.store.edit(Edit([POLICY], [("AccessPolicy", "wrong")]), check=unchecked)
+    place.store.edit(Edit([POLICY], [("TokenIntrospector", "wrong")]), check=unchecked)
 
     place.clock.now += POLL
 
@@ -191,8 +192,8 @@ def test_the_refusal_of_the_first_state_names_what_is_wrong(place: Place) -> Non
     with pytest.raises(Rejected) as rejected:
         live.load()
 
-    assert "the database AccessPolicy/wrong engine" in str(refused.value.hint)
-    assert rejected.value.issues[0].resource == "the database AccessPolicy/wrong"
+    assert "the database TokenIntrospector/wrong type" in str(refused.value.hint)
+    assert rejected.value.issues[0].resource == "the database TokenIntrospector/wrong"
 
 
 def test_an_introspector_out_of_service_is_logged_refused_by_load_and_stops_no_other(
@@ -207,13 +208,14 @@ def test_an_introspector_out_of_service_is_logged_refused_by_load_and_stops_no_o
         live.load()
 
 
+@pytest.mark.parametrize("body", [PERHAPS, SHAPELESS])
 def test_a_policy_out_of_service_is_logged_refused_by_load_and_stops_no_other(
-    place: Place, caplog: pytest.LogCaptureFixture
+    place: Place, caplog: pytest.LogCaptureFixture, body: dict[str, Any]
 ) -> None:
     place.write(POLICY)
     live = place.live()
     live.current()
-    place.write(OTHER, PERHAPS)
+    place.write(OTHER, body)
 
     for _ in range(3):
         place.clock.now += POLL
@@ -357,3 +359,31 @@ class Gate:
         self.reached.set()
         self._open.wait(10)
         return self.registry.read(*arguments)
+
+
+class Interrupted:
+    """Builds snapshots, and is stopped once where somebody says so."""
+
+    def __init__(self, builder: SnapshotBuilder) -> None:
+        self.builder = builder
+        self.is_stopped = False
+
+    def build(self, *arguments: Any) -> Any:
+        if self.is_stopped:
+            self.is_stopped = False
+            raise KeyboardInterrupt
+        return self.builder.build(*arguments)
+
+
+def test_a_look_that_is_stopped_while_it_builds_is_taken_again(place: Place) -> None:
+    place.write(POLICY)
+    builder = place.builder = Interrupted(place.builder)  # type: ignore[assignment]
+    live = place.live()
+    live.current()
+    place.write(OTHER)
+    place.clock.now += POLL
+    builder.is_stopped = True
+    with pytest.raises(KeyboardInterrupt):
+        live.current()
+
+    assert policies(live) == {"all", "other"}

@@ -85,7 +85,6 @@ from .snapshots import BUILDER, builder, built, faults, stored, token
                 "revocation_endpoint",
             )
         ),
-        ([policy(pattern={})], "AccessPolicy/p", "pattern", "no such attribute"),
         ([provider(sytem="x")], "IdentityProvider/k", "sytem", "did you mean system?"),
     ],
 )

@@ -83,6 +83,6 @@ def test_keys_of_a_source_that_stays_are_not_withdrawn() -> None:
 
         built(introspector("j", jwt={"iss": ISSUER}, jwks_uri=server.url), policy(), previous=before, by=by)
         with pytest.raises(Rejected):
-            built(policy(engine=None), previous=before, by=by)
+            built(introspector(type=None), previous=before, by=by)
 
         assert not key.withdrawn

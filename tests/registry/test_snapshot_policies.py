@@ -94,10 +94,22 @@ def test_what_loads_is_in_force(body: dict[str, Any]) -> None:
         {"link": [{}]},
     ],
 )
-def test_what_is_of_the_wrong_shape_is_still_refused_with_the_whole(fault: dict[str, Any]) -> None:
-    [issue] = faults(policy(**fault), policy("other"))
+def test_what_is_of_the_wrong_shape_is_out_of_service_too_whether_it_is_active_or_not(fault: dict[str, Any]) -> None:
+    before = built(policy(engine="matcho", matcho={"uri": "/x"}))
 
-    assert issue.resource == "AccessPolicy/p"
+    for activity in ({}, {"active": False}):
+        after = built(policy(**activity | fault), policy("other"), previous=before)
+
+        assert [issue.resource for issue in after.out_of_service] == ["AccessPolicy/p"]
+        assert [policy.id for policy in after.policies] == ["other"]
+        assert after.absence_of_policy("p") == "is out of service"
+        assert ("AccessPolicy", "p") in after.resources
+
+
+def test_what_is_of_the_wrong_shape_is_a_fault_of_whoever_saves_it() -> None:
+    [issue] = BUILDER.faults(stored(policy(active="yes"), policy("other")))
+
+    assert (issue.resource, issue.path) == ("AccessPolicy/p", "active")
 
 
 def test_beside_a_fault_that_refuses_the_whole_those_out_of_service_are_named_too() -> None:
@@ -190,12 +202,12 @@ def test_one_that_fails_on_a_policy_takes_that_one_out_of_service_and_no_other(c
 
 
 def test_an_attribute_that_has_the_name_of_another_engine_is_refused_and_the_near_one_named() -> None:
-    [issue] = faults(policy(engine="cedar", cedra="/a"), by=WITH_CEDAR)
+    [issue] = built(policy(engine="cedar", cedra="/a"), by=WITH_CEDAR).out_of_service
 
     assert (issue.path, issue.message) == ("cedra", "no such attribute; did you mean cedar?")
 
 
 def test_of_one_policy_the_faults_of_its_shape_and_of_its_condition_are_named_at_once() -> None:
-    found = faults(policy(engine="matcho", matcho={"uri": None}, active="yes", link=[{}], unknown=1))
+    snapshot = built(policy(engine="matcho", matcho={"uri": None}, active="yes", link=[{}], unknown=1))
 
-    assert sorted(issue.path for issue in found) == ["active", "link.0", "matcho.uri", "unknown"]
+    assert sorted(issue.path for issue in snapshot.out_of_service) == ["active", "link.0", "matcho.uri", "unknown"]
