@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
@@ -171,7 +172,7 @@ def _line(report: Report, redaction: Redaction) -> str:
         return f"AccessPolicy/{report.id} cannot be evaluated: {report.error}"
     amiss = "; ".join(
         f"{place_of(mismatch, redaction)}: "
-        f"expected {write_json(redaction.expected(mismatch.path, mismatch.expected)).strip()}, "
+        f"expected {json.dumps(redaction.expected(mismatch.path, mismatch.expected))}, "
         f"found {kind_of(mismatch.but)}"
         for mismatch in report.mismatches
     )

@@ -141,14 +141,14 @@ def _lines_of_guard(guarded: Guarded, redaction: Redaction, *, show_all: bool) -
 
 
 def _worth_showing(guarded: Guarded, *, show_all: bool) -> list[Report]:
-    """What the policies say that matter to a guard, in the order of the registry."""
+    """What the policies say that matter to a guard: those that it names first, then in the order of the registry."""
     if guarded.explanation is None:
         return []
     reports, named = guarded.explanation.reports, guarded.requirement.policies
     nearest = [] if any(report.candidate for report in reports) else guarded.explanation.nearest(_NEAREST)
     return [
         report
-        for report in reports
+        for report in sorted(reports, key=lambda report: report.id not in named)
         if show_all or report.candidate or report.out_of_service or report.id in named or report in nearest
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from ..policies.explain import Explanation, explain, place_of, shown_mismatch
 from ..policies.policy import CompiledPolicy, compile_policy
 from ..policies.redaction import Redaction
 from ..policies.simulated import simulated
+from ..printable import shown
 from ..registry.resources import Resource, load, version_of
 from .current import application, catalog
 from .failures import Failure
@@ -105,6 +106,7 @@ def _try(file: str) -> tuple[list[_Tried], list[str]]:
     except Rejected as rejected:
         raise rejected.within(file) from None
     bodies = _bodies(file, table)
+    _refuse_unknown_names(file, table, bodies)
     engines = application().runtime().engines
     policies = Policies(_compiled(file, bodies))
     tried = [
@@ -112,6 +114,16 @@ def _try(file: str) -> tuple[list[_Tried], list[str]]:
     ]
     allowing = {id_ for one in tried for id_ in one.allowing}
     return tried, [f"{file}: no test is allowed by {_POLICY}/{id_}" for id_ in bodies if id_ not in allowing]
+
+
+def _refuse_unknown_names(file: str, table: Table, known: Collection[str]) -> None:
+    """:raises Rejected: a row names a policy that the table is not about; a refusal would be expected in vain."""
+    faults = Faults()
+    for index, row in enumerate(table.rows):
+        for name in {*row.named, *((row.policy,) if row.policy is not None else ())} - set(known):
+            reason = "is none of the policies that this table is about; those in Python are not tried here"
+            faults.add(file, f"tests.{index}", f"{shown(name)} {reason}")
+    faults.raise_any()
 
 
 def _bodies(file: str, table: Table) -> dict[str, Mapping[str, object]]:

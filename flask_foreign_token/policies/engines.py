@@ -74,7 +74,8 @@ class Engines:
         name = policy.get("engine")
         engine = self._engines.get(name) if isinstance(name, str) else None
         if engine is None:
-            raise Rejected.at("engine", f"there is no such engine, only {', '.join(self.names)}")
+            joined = "; and and or belong to complex" if name is None and {"and", "or"} & policy.keys() else ""
+            raise Rejected.at("engine", f"there is no such engine, only {', '.join(self.names)}{joined}")
         context = EngineContext(lambda inner: self._parse(inner, depth + 1, expressions), self._database, expressions)
         own = {attribute: value for attribute, value in policy.items() if attribute != "engine"}
         return _read(str(name), engine, own, context)

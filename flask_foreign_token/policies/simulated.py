@@ -71,6 +71,9 @@ def simulate(written: Mapping[str, object], load_user: LoadUser) -> Simulation:
         parts.update(_client(written))
     with faults.gathered():
         claims = _claims(written)
+    method = written.get("request-method")
+    if isinstance(method, str) and method != method.lower():
+        faults.add("", "request-method", "policies see it in lower case")
     faults.raise_any()
     headers = written.get("headers")
     if isinstance(headers, Mapping):

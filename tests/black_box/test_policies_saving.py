@@ -270,7 +270,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (matcho({"a": "."}), "matcho.a"),
     (matcho({"a": ".a..b"}), "matcho.a"),
     (matcho({"a": ".a."}), "matcho.a"),
-    (schema({}), "schema"),
     ({"engine": "json-schema"}, "schema"),
     ({"engine": "complex"}, ""),
     ({"engine": "allow", "active": "yes"}, "active"),

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from ...errors import Issue
 from ...printable import shown
 from ..anchors import tied_in_front, tied_somewhere
-from ..request import HIDDEN_HEADERS, METHODS, PARTS, TEXTS
+from ..request import HIDDEN_HEADERS, METHODS, OBJECTS, PARTS, TEXTS
 from .tree import (
     Contains,
     Enum,
@@ -169,6 +169,8 @@ def _of_path(node: Path) -> str | None:
 
 def _of_scalar(value: Scalar, at: At) -> str | None:
     """Whether the part of the request is never equal to `value`."""
+    if at in OBJECTS:
+        return f'{".".join(at)} is an object, so it never equals this; look at its members, or say "present?"'
     if not _is_text(at):
         return None
     if not isinstance(value, str):

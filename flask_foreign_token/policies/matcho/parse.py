@@ -84,7 +84,7 @@ def _parse(pattern: object, place: Place) -> Node:
         raise _rejected(place, f"a pattern is nested at most {MAX_DEPTH} deep")
     match pattern:
         case None:
-            raise _rejected(place, 'null matches nothing; say "nil?"')
+            raise _rejected(place, 'null matches nothing; say "nil?", and in YAML quote a text that begins with #')
         case str():
             return _text(pattern, place)
         case bool() | int() | float():
