@@ -271,6 +271,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (matcho({"a": ".a..b"}), "matcho.a"),
     (matcho({"a": ".a."}), "matcho.a"),
     ({"engine": "json-schema"}, "schema"),
+    (schema({}), "schema"),
     ({"engine": "complex"}, ""),
     ({"engine": "allow", "active": "yes"}, "active"),
     ({"engine": "allow", "active": 1}, "active"),

@@ -148,6 +148,12 @@ ANSWERS: dict[str, tuple[dict[str, object], dict[str, object], bool]] = {
 @pytest.mark.parametrize("case", ANSWERS)
 def test_what_an_answer_says_is_checked(asking, case):
     said, jwt, good = ANSWERS[case]
+    # Minutes may lie between the reading of this file and this test.
+    late = int(time.time()) - NOW
+    said = {
+        name: value + late if isinstance(value, int) and name in {"exp", "nbf", "iat"} else value
+        for name, value in said.items()
+    }
     answer = ask(asking(active(**{"iss": None, **said}), jwt={"aud": AUDIENCE, **jwt}), OPAQUE)
 
     let_in(answer) if good else refused(answer)

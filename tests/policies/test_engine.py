@@ -95,7 +95,7 @@ def test_a_policy_without_links_reads_what_its_pattern_reads() -> None:
         ({"engine": "Allow"}, "engine", "no such engine"),
         ({"engine": "matcho-rpc", "rpc": {}}, "engine", "no such engine"),
         ({"engine": "json-schema"}, "schema", "wants a schema"),
-        ({"engine": "json-schema", "schema": None}, "schema", "wants a schema"),
+        ({"engine": "json-schema", "schema": {}}, "schema", "allow"),
         ({"engine": "matcho"}, "matcho", "wants a pattern"),
         ({"engine": "matcho", "matcho": None}, "matcho", "wants a pattern"),
         ({"engine": "matcho", "matcho": "present?"}, "matcho", "wants a pattern"),

@@ -63,6 +63,11 @@ class JsonSchemaEngine:
     def parse(self, policy: Mapping[str, object], context: EngineContext) -> Condition:
         refuse_unknown(policy, ("schema",))
         schema = policy.get("schema")
+        if schema == {}:
+            raise Rejected.at(
+                "schema", "an empty schema lets every request through; say engine: allow if all are meant"
+            )
+        # What true and false say is as little, but it is said: that is for the lint.
         if not isinstance(schema, dict | bool):
             raise Rejected.at(
                 "schema", 'the engine json-schema wants a schema, an object such as {"required": ["jwt"]}'

@@ -64,6 +64,7 @@ TYPED_ISSUER = {
         ({"schema": None}, "schema", "wants a schema"),
         ({"schema": []}, "schema", "wants a schema"),
         ({"schema": "string"}, "schema", "wants a schema"),
+        ({"schema": {}}, "schema", "engine: allow"),
         ({"schema": ISSUER, "matcho": {"uri": "/"}}, "matcho", "no such attribute"),
         ({"schema": {"properties": {"jwt": {"constant": 1}}}}, "schema.properties.jwt.constant", "say const"),
     ],
@@ -77,7 +78,7 @@ def test_a_policy_without_a_schema_that_can_be_used_is_refused(policy: dict[str,
     assert reason in issue.message
 
 
-@pytest.mark.parametrize(("schema", "allowed"), [({}, True), (True, True), (False, False)])
+@pytest.mark.parametrize(("schema", "allowed"), [(True, True), (False, False), ({"title": "all"}, True)])
 def test_a_schema_that_asks_nothing_is_taken_at_its_word_and_warned_of(schema: Any, allowed: bool) -> None:
     condition = ENGINES.parse({"engine": "json-schema", "schema": schema})
 
