@@ -64,7 +64,8 @@ def debug(state: RequestState) -> Response | None:
             _log(state)
         except Refusal as refusal:
             # The view may need nothing of what is missing here.
-            logger.warning("%s", printable(f"{request.method} {_path(state)}: {refusal.description or refusal.error}"))
+            path = _redaction(state).text(request.path)
+            logger.warning("%s", printable(f"{request.method} {path}: {refusal.description or refusal.error}"))
     return None
 
 
@@ -118,7 +119,7 @@ def _log(state: RequestState) -> None:
     request = state.request
     explanation = _explain(state, state.view(), state.application.guards_of(request) or [])
     # At this level, since it was asked for and is to be seen where nobody has set up the log.
-    logger.warning("%s", printable(f"{request.method} {_path(state)}: {_outcome(explanation)}"))
+    logger.warning("%s", printable(f"{request.method} {redaction.text(request.path)}: {_outcome(explanation)}"))
     for report in explanation.reports:
         if report.candidate:
             logger.warning("%s", printable(_line(report, redaction)))
@@ -138,10 +139,6 @@ def _explain(state: RequestState, view: RequestView, guards: Iterable[Requiremen
 
 def _redaction(state: RequestState) -> Redaction:
     return Redaction(readable_token(state.request), state.application.settings.admin_client_secret)
-
-
-def _path(state: RequestState) -> str:
-    return _redaction(state).text(state.request.path)
 
 
 def _parts_of(view: RequestView) -> tuple[Mapping[str, object], list[str]]:

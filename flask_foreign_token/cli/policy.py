@@ -13,6 +13,7 @@ from ..documents import read_yaml
 from ..errors import Issue, Rejected
 from ..faults import Faults
 from ..policies.decisions import Policies
+from ..policies.engines import Engines
 from ..policies.explain import Explanation, explain, place_of, shown_mismatch
 from ..policies.policy import CompiledPolicy, compile_policy
 from ..policies.redaction import Redaction
@@ -108,7 +109,7 @@ def _try(file: str) -> tuple[list[_Tried], list[str]]:
     bodies = _bodies(file, table)
     _refuse_unknown_names(file, table, bodies)
     engines = application().runtime().engines
-    policies = Policies(_compiled(file, bodies))
+    policies = Policies(_compiled(file, bodies, engines))
     tried = [
         _Tried(file, row, explain(policies, bodies, engines, simulated(row.request), row.named)) for row in table.rows
     ]
@@ -120,7 +121,7 @@ def _refuse_unknown_names(file: str, table: Table, known: Collection[str]) -> No
     """:raises Rejected: a row names a policy that the table is not about; a refusal would be expected in vain."""
     faults = Faults()
     for index, row in enumerate(table.rows):
-        for name in {*row.named, *((row.policy,) if row.policy is not None else ())} - set(known):
+        for name in {*row.named, row.policy} - {None, *known}:
             reason = "is none of the policies that this table is about; those in Python are not tried here"
             faults.add(file, f"tests.{index}", f"{shown(name)} {reason}")
     faults.raise_any()
@@ -132,7 +133,7 @@ def _bodies(file: str, table: Table) -> dict[str, Mapping[str, object]]:
     :raises Rejected: one of them is none, or stands twice.
     """
     if table.policies is None:
-        return {shown.key[1]: shown.body for shown in catalog().list(_POLICY)}
+        return {stored.key[1]: stored.body for stored in catalog().list(_POLICY)}
     beside = Path(file).parent
     documents = Documents([str(beside / item) for item in table.policies if isinstance(item, str)])
     for index, item in enumerate(table.policies):
@@ -141,12 +142,11 @@ def _bodies(file: str, table: Table) -> dict[str, Mapping[str, object]]:
     return {id_: body for (type_, id_), body in documents.bodies.items() if type_ == _POLICY}
 
 
-def _compiled(file: str, bodies: Mapping[str, Mapping[str, object]]) -> Iterator[CompiledPolicy]:
+def _compiled(file: str, bodies: Mapping[str, Mapping[str, object]], engines: Engines) -> Iterator[CompiledPolicy]:
     """The active ones, ready to decide.
 
     :raises Rejected: one cannot be used; names every fault of it.
     """
-    engines = application().runtime().engines
     for id_, body in bodies.items():
         version = version_of(body)
         try:
@@ -174,9 +174,9 @@ def _reasons(tried: _Tried) -> Iterator[str]:
         if report.error is not None:
             yield f"        {report.id}: raises {report.error}"
         for mismatch in report.mismatches:
-            shown = shown_mismatch(mismatch, _NO_SECRETS)
+            told = shown_mismatch(mismatch, _NO_SECRETS)
             place = place_of(mismatch, _NO_SECRETS)
-            yield f"        {report.id}: {place} is {in_json(shown['but'])}, and should be {in_json(shown['expected'])}"
+            yield f"        {report.id}: {place} is {in_json(told['but'])}, and should be {in_json(told['expected'])}"
 
 
 def _shown(tried: _Tried) -> dict[str, object]:

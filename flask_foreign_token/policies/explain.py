@@ -32,7 +32,7 @@ class Report:
     :param why: why so, a remark for people.
     :param allowed: what it says of the request, as it does when a request comes.
     :param error: the class of what its engine raised, which means no.
-    :param mismatches: what it wants and the request has not; of its links, at ``link``. Empty where it allows.
+    :param mismatches: what it wants and the request has not. Empty where it allows.
     :param out_of_service: whether it is active and cannot be read, so that it allows nothing.
     """
 

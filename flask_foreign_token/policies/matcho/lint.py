@@ -11,6 +11,7 @@ from ...errors import Issue
 from ...printable import shown
 from ..anchors import tied_in_front, tied_somewhere
 from ..request import HIDDEN_HEADERS, METHODS, OBJECTS, PARTS, TEXTS
+from .parse import OPERATORS
 from .tree import (
     Contains,
     Enum,
@@ -37,7 +38,7 @@ of any part."""
 _CLOSED: Final = frozenset({"request-method", "scheme"})
 """The parts of which all values are known, so that an expression without anchors finds nothing else."""
 
-_OPERATORS: Final = frozenset({"contains", "enum", "one-of", "every", "not", "length", "present-all", "reference"})
+_OPERATORS: Final = frozenset(name.removeprefix("$") for name in OPERATORS)
 """The operators without their ``$``."""
 
 _LIKE_OPERATORS: Final[Mapping[str, str]] = {
@@ -208,7 +209,7 @@ def _of_text(value: Scalar, at: At) -> str | None:
 def _of_expression(node: Expression, at: At) -> str | None:
     if at == ("request-method",) and not any(map(node.found_in, METHODS)):
         return "is found in no method of HTTP; methods are lower case, and HEAD reads as get"
-    if at in {(part,) for part in _CLOSED}:
+    if len(at) == 1 and at[0] in _CLOSED:
         return None
     if at == ("uri",):
         loose = "uri; begin each alternative with ^" if not tied_in_front(node.source) else None

@@ -162,8 +162,8 @@ def _object(pattern: Mapping[object, object], place: Place) -> Node:
     if not operators:
         return Fields(tuple(keys), _each(((key, pattern[key]) for key in keys), place))
     for name in operators:
-        if name not in _OPERATORS:
-            raise _rejected((*place, name), f"there is no such operator, only {', '.join(_OPERATORS)}")
+        if name not in OPERATORS:
+            raise _rejected((*place, name), f"there is no such operator, only {', '.join(OPERATORS)}")
     if set(keys) == {"$present-all", "$length"}:
         length = _length(pattern["$length"], (*place, "$length"))
         return PresentAll(_all_of(pattern["$present-all"], (*place, "$present-all")), length.length)
@@ -173,7 +173,7 @@ def _object(pattern: Mapping[object, object], place: Place) -> Node:
             f"{operators[0]} is the only key of its object ($present-all with $length apart); "
             "repeat the other keys in each alternative of a $one-of",
         )
-    return _OPERATORS[operators[0]](pattern[operators[0]], (*place, operators[0]))
+    return OPERATORS[operators[0]](pattern[operators[0]], (*place, operators[0]))
 
 
 def _enum(argument: object, place: Place) -> Enum:
@@ -215,7 +215,7 @@ def _filled_list(argument: object, place: Place) -> Sequence[object]:
     return argument
 
 
-_OPERATORS: Final[Mapping[str, Callable[[object, Place], Node]]] = {
+OPERATORS: Final[Mapping[str, Callable[[object, Place], Node]]] = {
     "$enum": _enum,
     "$one-of": _one_of,
     "$contains": lambda argument, place: Contains(_parse(argument, place)),
@@ -225,6 +225,7 @@ _OPERATORS: Final[Mapping[str, Callable[[object, Place], Node]]] = {
     "$length": _length,
     "$reference": lambda argument, place: Reference(_parse(argument, place)),
 }
+"""How the argument of each operator is read."""
 
 
 def _rejected(place: Place, reason: str) -> Rejected:
