@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from sqlalchemy.types import TypeEngine
 from .errors import DatabaseUnavailable
 from .transactions import MISSING, WAIT, Transactions
 
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _LOCK_NAME = "foreign_token"
 _LOCK_NUMBER = 0x666F726569676E
 # The lock's name for MariaDB and its number for PostgreSQL, both for the database server's whole life.
@@ -23,6 +25,11 @@ _DELETE_WITH = """
 CREATE TRIGGER IF NOT EXISTS %(trigger)s AFTER DELETE ON %(owners)s
 BEGIN DELETE FROM %(others)s WHERE %(reference)s = OLD.%(owner)s; END
 """
+
+
+def is_storable(text: str) -> bool:
+    """Whether any database can hold `text`: PostgreSQL knows no NUL, and half of a surrogate pair is no character."""
+    return _UNSTORABLE.search(text) is None
 
 
 def exact(length: int) -> TypeEngine[str]:

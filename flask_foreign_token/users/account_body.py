@@ -14,8 +14,8 @@ from ..introspection.claims import MAX_SUBJECT
 from ..printable import shown
 from ..registry.edits import MAX_BODY
 from ..registry.fields import Flag, Group, Items, Line, Object, StrictSchema, Text, flatten, meaning
+from ..tables import is_storable
 from .mapping import MAX_DEPTH, RESERVED, is_too_deep
-from .store import is_storable
 
 MAX_IDENTIFIERS = 100
 """Identifiers that a user may be given."""

@@ -17,6 +17,7 @@ from ..printable import shown
 from ..registry.edits import Outcome, meets
 from ..registry.feed import USER
 from ..registry.resources import canonical, digest
+from ..tables import is_storable
 from ..transactions import Transactions
 from .account_body import AccountBody, Pair, read_account
 from .account_plan import admitted, pair_of, planned
@@ -24,7 +25,7 @@ from .account_rows import AccountRows
 from .announced_writes import AnnouncedWrites, Writing
 from .mapping import user_resource
 from .primary_keys import is_counted, key_of, new_key
-from .store import StoredUser, is_storable
+from .store import StoredUser
 
 if TYPE_CHECKING:
     from .models import Models

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ..errors import Rejected
-from .store import is_storable
+from ..tables import is_storable
 
 _LARGEST = 2**63 - 1
 """What any database takes for an integer."""

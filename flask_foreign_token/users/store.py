@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from .models import Models
     from .provisioning import UserSnapshot
 
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _FIELDS = tuple(field.name for field in fields(Identifier))
 
 
@@ -53,11 +51,6 @@ class FoundUser:
 
     issuer: str
     user: StoredUser | None
-
-
-def is_storable(text: str) -> bool:
-    """Whether any database can hold `text`: PostgreSQL knows no NUL, and half of a surrogate pair is no character."""
-    return _UNSTORABLE.search(text) is None
 
 
 def identifier_id(system: str, value: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ from sqlalchemy.pool import QueuePool
 from ...caching import Cache, Rest
 from ...errors import REST
 from ...printable import in_ascii
+from ...tables import is_storable
 from ...telling import tell
 from .server import (
     KINDS,
@@ -50,7 +50,6 @@ _TOLD: Final = 1000
 """Failures of queries that are told apart, each logged once."""
 
 _LARGEST: Final = sys.float_info.max
-_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 
 class _Tables(NamedTuple):
@@ -293,6 +292,6 @@ def _usable(value: object) -> Value:
         return value
     if isinstance(value, float) and abs(value) <= _LARGEST:
         return value
-    if isinstance(value, str) and "\0" not in value and not _SURROGATES.search(value):
+    if isinstance(value, str) and is_storable(value):
         return value
     raise UnusableValue("a text with NUL or a lone surrogate, or a number that is not finite or takes over 64 bits")
