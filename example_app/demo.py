@@ -275,18 +275,18 @@ def shortened(text: str) -> str:
 
 def serve(stage: Stage) -> None:
     """Print what to type, and log what is asked until somebody interrupts."""
-    stage.title("Both go on serving; Ctrl-C ends them. In another terminal:")
-    for line in (
-        token_command(stage.provider.token_endpoint, CREDENTIALS),
-        f'curl -i -H "Authorization: Bearer $TOKEN" {stage.address}{PATIENTS}',
-        f'curl -i -H "Authorization: Bearer $TOKEN" {stage.address}{PATIENTS}/ada',
-        f"curl -i {stage.address}{PATIENTS}",
-        f"curl -i -u {OPERATOR}:{stage.secret} {stage.address}{USERS}",
-    ):
-        stage.console.print(Text(line, "cyan"))
-    stage.console.print()
-    logging.getLogger("werkzeug").setLevel(logging.INFO)
     with suppress(KeyboardInterrupt):
+        stage.title("Both go on serving; Ctrl-C ends them. In another terminal:")
+        for line in (
+            token_command(stage.provider.token_endpoint, CREDENTIALS),
+            f'curl -i -H "Authorization: Bearer $TOKEN" {stage.address}{PATIENTS}',
+            f'curl -i -H "Authorization: Bearer $TOKEN" {stage.address}{PATIENTS}/ada',
+            f"curl -i {stage.address}{PATIENTS}",
+            f"curl -i -u {OPERATOR}:{stage.secret} {stage.address}{USERS}",
+        ):
+            stage.console.print(Text(line, "cyan"))
+        stage.console.print()
+        logging.getLogger("werkzeug").setLevel(logging.INFO)
         threading.Event().wait()
 
 
