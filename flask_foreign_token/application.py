@@ -35,8 +35,7 @@ from .runtime import Runtime
 from .settings import Settings
 from .telling import tell
 from .transactions import unavailable_as_refusal
-from .users.provisioning import UserSnapshot
-from .users.store import owned_row
+from .users.snapshot import UserSnapshot
 
 if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from .registry.database import RegistryTables
     from .registry.snapshot import RegistrySnapshot
     from .users.models import Models
+    from .users.new_user import NewUserHook
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +77,7 @@ class Application:
 
     :param file: the database's, where both are the extension's own; its folder is made before the first connection.
     :param policies: those in Python.
+    :param new_user: the app's word about new users.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Application:
         tables: RegistryTables,
         file: Path | None,
         policies: CodePolicies,
+        new_user: NewUserHook,
     ) -> None:
         self.app = app
         self.settings = settings
@@ -96,6 +98,7 @@ class Application:
         self.tables = tables
         self.file = file
         self.policies = policies
+        self.new_user = new_user
         self.authenticate: Callable[[RequestState], Identity] = self.identify
         """Who makes a request; replaced for a while by :func:`~flask_foreign_token.testing.acting_as`."""
         self._realm = settings.realm or _realm_of(app.name)
@@ -280,20 +283,20 @@ class Application:
         return self.runtime().identify(credential, state.snapshot)
 
     def load_user(self, snapshot: UserSnapshot) -> Any:
-        """The row behind `snapshot`: at most one query, without flushing the app's session.
+        """The row behind `snapshot`: one query, without flushing the app's session.
 
         The row must be there, active, and still that of the identifier: a key can be given again.
 
         :raises InvalidToken: it is not.
         :raises DatabaseUnavailable: the database cannot be read.
         """
-        session = self.db.session
-        with unavailable_as_refusal(), session.no_autoflush:
-            found = session.execute(owned_row(self.models, snapshot)).unique().one_or_none()
-        if found is None or not found.active:
-            self.runtime().users.forget(snapshot.key)
+        users = self.runtime().users
+        with unavailable_as_refusal():
+            row = users.load(self.db.session, snapshot)
+        if row is None:
+            users.forget(snapshot.key)
             raise InvalidToken("the user is inactive")
-        return found[0]
+        return row
 
     def snapshot_of(self, user: Any) -> UserSnapshot:
         """What policies see of `user`, a row of the app's model that has been stored."""

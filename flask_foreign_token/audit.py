@@ -112,7 +112,7 @@ def _publish(app: Flask, decision: AccessDecision) -> None:
     """Where every decision goes. What keeps them, a table for instance, listens to the signal or is called here."""
     if logger.isEnabledFor(logging.INFO):
         logger.info("%s", decision, extra={"decision": decision.as_dict()})
-    access_decided.send(app, decision=decision)
+    access_decided.send(app, _async_wrapper=app.ensure_sync, decision=decision)
 
 
 def _publish_why(refused: AccessDecision, why: Why | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -23,12 +23,15 @@ from .registry.database import tables_for
 from .request_state import ANY_POLICY, globals_class, without_extension
 from .settings import Settings
 from .users.models import models_for
+from .users.new_user import Function as NewUserFunction
+from .users.new_user import NewUserHook
 
 logger = logging.getLogger(__name__)
 
 EXTENSION = "foreign_token"
 
 Asked = TypeVar("Asked", bound=Function)
+MakesUsers = TypeVar("MakesUsers", bound=NewUserFunction)
 
 
 class ForeignToken:
@@ -39,6 +42,7 @@ class ForeignToken:
         instance folder.
     :param user_class: the app's own model of a user, with a primary key of one column; a model of ours if none.
     :param active_attribute: the attribute of `user_class` that is false when a user must not get in.
+    :param user_attributes: columns of `user_class` that a provider's ``toScim`` may set; it can reach no others.
     """
 
     def __init__(
@@ -48,10 +52,13 @@ class ForeignToken:
         *,
         user_class: type[Any] | None = None,
         active_attribute: str | None = None,
+        user_attributes: Sequence[str] = (),
     ) -> None:
         self._db = db
         self._user_class = user_class
         self._active_attribute = active_attribute
+        self._user_attributes = user_attributes
+        self._new_user = NewUserHook()
         self._policies = CodePolicies()
         self._apps: WeakSet[Flask] = WeakSet()
         if app is not None:
@@ -67,8 +74,10 @@ class ForeignToken:
             raise ConfigError("init_app was called twice for one app")
         settings = Settings.read(app.config, os.environ)
         db, file = self._database(app)
-        models = models_for(db, self._user_class, self._active_attribute)
-        application = Application(app, settings, db, models, tables_for(db.metadata), file, self._policies)
+        models = models_for(db, self._user_class, self._active_attribute, self._user_attributes)
+        application = Application(
+            app, settings, db, models, tables_for(db.metadata), file, self._policies, self._new_user
+        )
         app.extensions[EXTENSION] = application
         app.app_ctx_globals_class = globals_class(application, app.app_ctx_globals_class)
         app.before_request_funcs.setdefault(None, []).insert(0, application.before_request)
@@ -109,6 +118,22 @@ class ForeignToken:
 
         self._policies.check_name(name)
         return add
+
+    def new_user(self, function: MakesUsers) -> MakesUsers:
+        """Let `function` make the users whom nobody has seen before.
+
+        It gets a :class:`~flask_foreign_token.users.new_user.NewUser` and returns a new instance of the app's model,
+        added to no session; or ``None``: then the token has no user, as where ``FOREIGN_TOKEN_CREATE_USER`` is off. To
+        refuse the request it raises one of :mod:`~flask_foreign_token.errors`. What ``toScim`` says of
+        `user_attributes` is set afterwards.
+
+        It runs in the request, before and outside the transaction that stores the user, and also for one whom another
+        process stores first. It holds for every app of this instance, and can be set before :meth:`init_app` and after.
+
+        :raises ConfigError: there is one already.
+        """
+        self._new_user.set(function)
+        return function
 
     def check(self, app: Flask | None = None) -> None:
         """Make our tables where that is ours to do, and load the registry; for a ``wsgi.py`` that must not start ill.

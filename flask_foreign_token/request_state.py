@@ -17,7 +17,7 @@ from .denials import reasons
 from .errors import AccessDenied, AuthenticationRequired, InsufficientScope, Misconfigured, Refusal
 from .introspection.token import Token
 from .policies.request import RequestView
-from .users.provisioning import UserSnapshot
+from .users.snapshot import UserSnapshot
 
 if TYPE_CHECKING:
     from .application import Application

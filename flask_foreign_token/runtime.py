@@ -27,13 +27,14 @@ from .registry.file import FileRegistry
 from .registry.live import LiveRegistry
 from .registry.snapshot import RegistrySnapshot, SnapshotBuilder
 from .request_state import Identity
-from .signals import user_created
+from .signals import USER_SIGNALS
 from .tables import create_missing, require_tables
 from .telling import tell
 from .transactions import Transactions
 from .users.accounts import Accounts
 from .users.announced_writes import AnnouncedWrites
-from .users.provisioning import Users, UserSnapshot
+from .users.provisioning import Users
+from .users.snapshot import Event, UserSnapshot
 
 if TYPE_CHECKING:
     from .application import Application
@@ -69,6 +70,7 @@ class Runtime:
             key_grace=settings.key_grace,
             cache_size=settings.token_cache_size,
             engines=self.engines,
+            targets=application.models.targets,
             clock=clock,
         )
         self.users = Users(
@@ -78,7 +80,8 @@ class Runtime:
             ttl=settings.user_ttl,
             size=settings.token_cache_size,
             clock=clock,
-            on_created=self._announce,
+            hook=application.new_user,
+            announce=self.announce,
         )
         file = application.registry_file
         store: DatabaseRegistry | FileRegistry
@@ -121,10 +124,18 @@ class Runtime:
         key = hashlib.sha256(credential.token.encode()).digest()
         token = self._tokens.get(key)
         if token is None or token.evidence.withdrawn or not snapshot.vouches(token.introspector):
-            token = self._introspect(credential, snapshot)
-            self._tokens.put(key, token, token.usable_until)
+            return self._meet(credential, snapshot, key)
         provider = snapshot.provider_of(token.introspector)
         user = None if provider is None else self.users.find_or_create(token, provider, credential)
+        return Identity(token, user, key)
+
+    def _meet(self, credential: Credential, snapshot: RegistrySnapshot, key: bytes) -> Identity:
+        """Who presents a credential that is new here."""
+        token = self._introspect(credential, snapshot)
+        provider = snapshot.provider_of(token.introspector)
+        user = None if provider is None else self.users.meet(token, provider, credential)
+        # Only now: a token that userinfo refuses is as new the next time.
+        self._tokens.put(key, token, token.usable_until)
         return Identity(token, user, key)
 
     def prepare_tables(self) -> None:
@@ -180,8 +191,10 @@ class Runtime:
         self.registry.refresh()
         return self.registry.current().issuer_of(system)
 
-    def _announce(self, user: UserSnapshot) -> None:
-        user_created.send(self._application.app, user=user)
+    def announce(self, event: Event, user: UserSnapshot) -> None:
+        """Send the signal for what became of a user."""
+        app = self._application.app
+        USER_SIGNALS[event].send(app, _async_wrapper=app.ensure_sync, user=user)
 
 
 def _nothing() -> None:

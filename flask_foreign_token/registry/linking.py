@@ -16,7 +16,7 @@ from ..introspection.keys import KeySource
 from ..introspection.opaque import OpaqueIntrospector, OpaqueRules
 from ..introspection.remote_keys import RemoteKeys
 from ..introspection.token import Versioned
-from ..users.provisioning import Provider
+from ..users.provider import Provider
 from .endpoints import Endpoints
 from .inquiry import Inquiry, inquiry_of
 from .parts import IntrospectorPart, Part, ProviderPart, issues_of

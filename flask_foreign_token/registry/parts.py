@@ -15,8 +15,8 @@ from ..introspection.static_keys import StaticKeys, UnusableSecret
 from ..policies.engines import Engines
 from ..policies.policy import CompiledPolicy, compile_policy
 from ..printable import shown
-from ..users.mapping import check_to_scim
-from ..users.provisioning import Provider
+from ..users.mapping import Path, Targets, check_to_scim
+from ..users.provider import Provider
 from ..users.userinfo import TokenClaims, UserinfoEndpoint, UserinfoSource
 from .endpoints import ENDPOINTS, Endpoints
 from .resources import AccessPolicy, IdentityProvider, JwtSettings, Resource, TokenIntrospector, load
@@ -99,6 +99,7 @@ class PartMaker:
     :param require_audience: whether an introspector that takes JWTs meant for anybody is refused.
     :param default_audience: of introspectors that name neither audience nor client.
     :param engines: those that policies may name.
+    :param targets: what of the app's model ``toScim`` can reach.
     :param clock: seconds since the epoch.
     """
 
@@ -110,12 +111,14 @@ class PartMaker:
         *,
         require_audience: bool,
         default_audience: str | None,
+        targets: Targets,
         clock: Callable[[], float],
     ) -> None:
         self._http = http
         self._clock = clock
         self._endpoints = endpoints
         self._engines = engines
+        self._targets = targets
         self._needs_audience = require_audience and default_audience is None
 
     def make(self, resource: Resource) -> Part:
@@ -153,7 +156,7 @@ class PartMaker:
     def _provider(self, settings: IdentityProvider, version: str) -> Provider:
         faults = Faults()
         self._check_addresses({name: getattr(settings, name) for name in ENDPOINTS}, faults)
-        for key, reason in check_to_scim(settings.to_scim):
+        for key, reason in check_to_scim(settings.to_scim, self._targets):
             faults.add("", f"toScim.{shown(key)}", reason)
         userinfo: UserinfoSource = TokenClaims()
         with faults.gathered():
@@ -163,9 +166,11 @@ class PartMaker:
             id=settings.id,
             version=version,
             system=settings.system,
-            to_scim=cast("Mapping[str, Sequence[str]]", settings.to_scim),
+            to_scim=cast("Mapping[str, Path]", settings.to_scim),
             create_user=settings.create_user,
             userinfo=userinfo,
+            match_by=settings.match_by,
+            userinfo_refresh=settings.userinfo_refresh,
         )
 
     def _userinfo(self, settings: IdentityProvider) -> UserinfoSource:

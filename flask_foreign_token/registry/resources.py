@@ -72,6 +72,8 @@ class IdentityProvider:
     :param to_scim: userinfo key → path in the user.
     :param subject_claim: the claim that names the user.
     :param create_user: whether unknown subjects become users; none: as the application says.
+    :param match_by: ``"email"``, or none.
+    :param userinfo_refresh: seconds, 0 to 31 536 000.
     """
 
     id: str
@@ -92,6 +94,8 @@ class IdentityProvider:
     scopes: tuple[str, ...] = ()
     client: Client | None = None
     create_user: bool | None = None
+    match_by: Literal["email"] | None = None
+    userinfo_refresh: int = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

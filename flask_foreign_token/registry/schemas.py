@@ -6,7 +6,7 @@ A schema knows one resource and nothing else: whether a reference leads anywhere
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates, validates_schema
 
@@ -97,8 +97,6 @@ class ClientSchema(StrictSchema):
 
 
 class IdentityProviderSchema(ResourceSchema):
-    later: ClassVar[frozenset[str]] = frozenset({"match_by", "userinfo_refresh"})
-
     title = Text(metadata=meaning("its name for people"))
     system = Line(
         255, required=True, metadata=meaning("the identifier system of its users; no two providers have the same")
@@ -139,7 +137,8 @@ class IdentityProviderSchema(ResourceSchema):
         load_default=dict,
         validate=validate.Length(max=MAX_RULES, error="must not have more than {max} rules"),
         metadata=meaning(
-            'copies members of userinfo into the user: its name to a path, `{"given_name": ["name", "givenName"]}`'
+            "copies members of userinfo into the user: a name, or a path with dots, to a path in the user, "
+            '`{"given_name": ["name", "givenName"], "realm_access.roles": ["roles"]}`'
         ),
     )
     subject_claim = Line(
@@ -147,6 +146,19 @@ class IdentityProviderSchema(ResourceSchema):
     )
     create_user = Flag(
         metadata=meaning("whether unknown subjects become users; the setting `FOREIGN_TOKEN_CREATE_USER` where absent")
+    )
+    match_by = Line(
+        validate=choice("email"),
+        metadata=meaning(
+            "`email`: an unknown subject is taken for the user, if there is just one, whose address another provider "
+            "has verified, and this one too"
+        ),
+    )
+    userinfo_refresh = Seconds(
+        0,
+        31_536_000,
+        load_default=3600,
+        metadata=meaning("the age from which what is known of a user is asked anew, with the next new token"),
     )
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)

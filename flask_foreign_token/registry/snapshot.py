@@ -18,7 +18,8 @@ from ..introspection.remote_metadata import MetadataDirectory
 from ..introspection.token import Versioned
 from ..policies.decisions import Policies
 from ..policies.engines import Engines
-from ..users.provisioning import Provider
+from ..users.mapping import NO_MODEL, Targets
+from ..users.provider import Provider
 from .endpoints import Endpoints
 from .linking import Linked, Linker
 from .parts import IntrospectorPart, Part, PartMaker, PolicyPart, issues_of
@@ -101,6 +102,7 @@ class SnapshotBuilder:
     :param key_grace: seconds for which what is fetched, and due, still serves while its provider is down.
     :param cache_size: see :class:`.Linker`.
     :param engines: those that policies may name; none: those of this package.
+    :param targets: what of the app's model ``toScim`` can reach.
     :param clock: seconds since the epoch.
     """
 
@@ -113,6 +115,7 @@ class SnapshotBuilder:
         key_grace: float,
         cache_size: int = 10_000,
         engines: Engines | None = None,
+        targets: Targets = NO_MODEL,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._http = http
@@ -127,6 +130,7 @@ class SnapshotBuilder:
             engines or Engines(),
             require_audience=require_audience,
             default_audience=default_audience,
+            targets=targets,
             clock=clock,
         )
 

@@ -12,7 +12,7 @@ from flask import Flask
 from ..introspection.frozen import freeze
 from ..introspection.token import Token, Versioned
 from ..request_state import Identity
-from ..users.provisioning import UserSnapshot
+from ..users.snapshot import UserSnapshot
 from .claims import AUDIENCE, SCOPE
 
 ISSUER = "https://issuer.example"

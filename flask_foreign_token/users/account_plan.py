@@ -9,7 +9,7 @@ from ..errors import Issue, Rejected
 from ..policies.equality import equal
 from .account_body import AccountBody, Pair
 from .mapping import RESERVED, Identifier, user_resource
-from .store import StoredUser
+from .stored_user import StoredUser
 
 _STEP = 1e-6
 """Seconds between identifiers that are made together, so that their order is kept; ``meta`` shows no less."""

@@ -11,11 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy import orm as sa_orm
 from sqlalchemy.ext.hybrid import hybrid_property
 
+from ..errors import Rejected
 from .account_body import Pair
 from .account_plan import pair_of
 from .store import (
-    StoredUser,
-    identifier_id,
     insert_user,
     row_of,
     statement_to_get,
@@ -23,6 +22,7 @@ from .store import (
     stored_user,
     users_of,
 )
+from .stored_user import StoredUser, identifier_id
 
 if TYPE_CHECKING:
     from .models import Models
@@ -45,7 +45,7 @@ class AccountRows:
     def get(self, connection: sa.Connection, key: object) -> StoredUser | None:
         """The user with this primary key; one statement."""
         rows = connection.execute(self._get, {"asked": key}).all()
-        return stored_user(rows) if rows else None
+        return stored_user(self._models, rows) if rows else None
 
     def locked(self, connection: sa.Connection, key: object) -> StoredUser | None:
         """As :meth:`get`; nobody else changes the row before the transaction ends."""
@@ -74,7 +74,7 @@ class AccountRows:
         """
         chosen = self._chosen(ids).order_by(self._models.key).offset(offset).limit(limit)
         rows = connection.execute(statement_to_list(self._models, chosen)).all()
-        return [stored_user(list(group)) for _, group in groupby(rows, key=lambda row: row.key)]
+        return [stored_user(self._models, list(group)) for _, group in groupby(rows, key=lambda row: row.key)]
 
     def _chosen(self, ids: Collection[str] | None) -> sa.Select[Any]:
         users = users_of(self._models)
@@ -111,7 +111,13 @@ class AccountRows:
             attributes[self._models.key.key] = key
             # What outlived a user of that key, where the database enforces no foreign keys, must not come back.
             self._delete_where(connection, self._table.c.user_id == key)
-        return insert_user(self._models, connection, **attributes)
+        try:
+            user = self._models.user()
+        except TypeError:
+            raise Rejected.at("", self._models.refusal) from None
+        for name, value in attributes.items():
+            setattr(user, name, value)
+        return insert_user(self._models, connection, user)
 
     def write(self, connection: sa.Connection, before: StoredUser, after: StoredUser) -> None:
         """Store what differs."""

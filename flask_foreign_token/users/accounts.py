@@ -23,9 +23,9 @@ from .account_body import AccountBody, Pair, read_account
 from .account_plan import admitted, pair_of, planned
 from .account_rows import AccountRows
 from .announced_writes import AnnouncedWrites, Writing
-from .mapping import user_resource
 from .primary_keys import is_counted, key_of, new_key
-from .store import StoredUser
+from .snapshot import resource_of
+from .stored_user import StoredUser
 
 if TYPE_CHECKING:
     from .models import Models
@@ -373,7 +373,7 @@ def _called(id_: str | None, user: StoredUser | None) -> StoredUser | None:
 
 
 def _shown(user: StoredUser) -> ShownUser:
-    resource = user_resource(user.key, user.identifiers, active=user.active)
+    resource = resource_of(user)
     return ShownUser(str(user.key), resource, digest(canonical(resource)))
 
 

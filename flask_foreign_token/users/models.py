@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 import uuid
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -12,8 +14,10 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
 from sqlalchemy import orm as sa_orm
 
-from ..errors import ConfigError
+from ..errors import ConfigError, Rejected
 from ..tables import delete_with, exact
+from .mapping import MAX_EMAIL, Targets
+from .own_attributes import OwnAttribute, Unfit, own_attributes
 
 _INFO = "foreign_token.models"
 _ACTIVE = "active"
@@ -26,12 +30,14 @@ class Models:
     :param user: the class of ``g.user``.
     :param identifier: ``ForeignTokenIdentifier``.
     :param active_attribute: the attribute of `user` that is false when a user must not get in.
+    :param own: the attributes of `user` that ``toScim`` may set, by name.
     :param tables: those that are ours to make.
     """
 
     user: type[Any]
     identifier: type[Any]
     active_attribute: str | None
+    own: Mapping[str, OwnAttribute]
     tables: tuple[sa.Table, ...]
 
     @property
@@ -48,50 +54,105 @@ class Models:
         return cast("str | None", self.tables[0].metadata.info.get("bind_key"))
 
     @property
+    def targets(self) -> Targets:
+        """What ``toScim`` can and cannot reach."""
+        closed = frozenset(sa.inspect(self.user).all_orm_descriptors.keys()) - self.own.keys()
+        return Targets(closed, frozenset(name for name, attribute in self.own.items() if not attribute.is_json))
+
+    @property
     def refusal(self) -> str:
-        """Why the database may refuse a new user, for the developer: a row of `user` sets nothing but its key."""
+        """Why the database may refuse a new user, for the developer."""
         mapper = sa.inspect(self.user)
         columns = [c.key for c in mapper.columns if _wants_a_value(c) and c is not mapper.polymorphic_on]
         which = f" (without a value: {', '.join(columns)})" if columns else ""
-        return f"{self.user.__name__} refuses a row that sets nothing but its key{which}; give its columns defaults"
+        return (
+            f"{self.user.__name__} refuses a row that sets nothing but its key{which}; give its "
+            "columns defaults, list them in user_attributes and in toScim, or make users in a function with "
+            "@foreign_token.new_user"
+        )
+
+    def make(self, attributes: Mapping[str, object]) -> Any:
+        """A user who is not stored yet.
+
+        :param attributes: what ``toScim`` says; only :attr:`own` ones are set.
+        :raises Unfit: one of them does not take what is said of it.
+        :raises Rejected: the class cannot be made with these alone.
+        """
+        own = self._own_of(attributes)
+        taken = {name: value for name, value in own.items() if name in _parameters(self.user)}
+        try:
+            user = self.user(**taken)
+        except (TypeError, ValueError):
+            raise Rejected.at("", self.refusal) from None
+        _set_all(user, {name: value for name, value in own.items() if name not in taken})
+        return user
+
+    def set_own(self, user: object, attributes: Mapping[str, object]) -> None:
+        """Set the :attr:`own` ones among `attributes`.
+
+        :raises Unfit: one does not take what is said of it.
+        """
+        _set_all(user, self._own_of(attributes))
+
+    def own_of(self, user: object) -> dict[str, object]:
+        """The :attr:`own` attributes of a row."""
+        return {name: getattr(user, name) for name in self.own}
+
+    def _own_of(self, attributes: Mapping[str, object]) -> dict[str, object]:
+        own = {name: value for name, value in attributes.items() if name in self.own}
+        for name, value in own.items():
+            if not self.own[name].takes(value):
+                raise Unfit(name)
+        return own
 
     def is_active(self, user: object) -> bool:
         """Whether `active_attribute` lets `user` in; null does not."""
         return self.active_attribute is None or bool(getattr(user, self.active_attribute))
 
 
-def models_for(db: SQLAlchemy, user_class: type[Any] | None, active_attribute: str | None) -> Models:
+def models_for(
+    db: SQLAlchemy,
+    user_class: type[Any] | None,
+    active_attribute: str | None,
+    user_attributes: Sequence[str] = (),
+) -> Models:
     """The models of `db`, built at the first call and kept with its metadata, so that migrations see their tables.
 
     :param user_class: a mapped class with a primary key of one column; ``ForeignTokenUser`` if none.
     :param active_attribute: a column or hybrid property of `user_class`; ``active`` of ``ForeignTokenUser``.
-    :raises ConfigError: `user_class` or `active_attribute` cannot be used, or another was registered for `db` before.
+    :param user_attributes: columns of `user_class` that ``toScim`` may set.
+    :raises ConfigError: one of these cannot be used, or another was registered for `db` before.
     """
-    asked = (user_class, active_attribute)
+    asked = (user_class, active_attribute, frozenset(user_attributes))
     if _INFO not in db.metadata.info:
-        db.metadata.info[_INFO] = (asked, _build(db, user_class, active_attribute))
+        db.metadata.info[_INFO] = (asked, _build(db, user_class, active_attribute, user_attributes))
     first, models = db.metadata.info[_INFO]
     if asked != first:
         raise ConfigError(
-            "user_class and active_attribute differ from those that an earlier ForeignToken gave for the same db; "
-            "all of its apps share them"
+            "user_class, active_attribute or user_attributes differ from those that an earlier ForeignToken gave for "
+            "the same db; all of its apps share them"
         )
     return cast("Models", models)
 
 
-def _build(db: SQLAlchemy, user_class: type[Any] | None, active_attribute: str | None) -> Models:
+def _build(
+    db: SQLAlchemy, user_class: type[Any] | None, active_attribute: str | None, user_attributes: Sequence[str]
+) -> Models:
     base = _base(db)
     user = _user_model(base, db.metadata) if user_class is None else user_class
     key = _single_key(user)
     active = _ACTIVE if user_class is None and active_attribute is None else active_attribute
     _check_attribute(user, active)
+    own = own_attributes(user, user_attributes)
+    if active in own:
+        raise ConfigError(f"user_attributes: {active!r} is the active_attribute, which is not for a provider to say")
     identifier = _identifier_model(base, key)
     identifiers = cast("sa.Table", identifier.__table__)
     delete_with(key, identifiers.c.user_id)
     if user_class is None:
-        return Models(user, identifier, active, (key.table, identifiers))
+        return Models(user, identifier, active, own, (key.table, identifiers))
     _disown_on_insert(user, identifiers)
-    return Models(user, identifier, active, (identifiers,))
+    return Models(user, identifier, active, own, (identifiers,))
 
 
 def _base(db: SQLAlchemy) -> type[sa_orm.DeclarativeBase]:
@@ -128,6 +189,27 @@ def _user_model(base: type[sa_orm.DeclarativeBase], metadata_: sa.MetaData) -> t
             """What the providers say about the user, keys of later identifiers before those of earlier ones."""
             return {key: value for identifier in self.identifiers for key, value in identifier.data.items()}
 
+        # What Flask-Login asks of a user.
+
+        @property
+        def is_active(self) -> bool:
+            """Whether the user is let in."""
+            return bool(self.active) and not any(identifier.inactive for identifier in self.identifiers)
+
+        @property
+        def is_authenticated(self) -> bool:
+            """True: a row is somebody."""
+            return True
+
+        @property
+        def is_anonymous(self) -> bool:
+            """False: a row is somebody."""
+            return False
+
+        def get_id(self) -> str:
+            """The primary key."""
+            return str(self.id)
+
     return ForeignTokenUser
 
 
@@ -143,6 +225,7 @@ def _identifier_model(base: type[sa_orm.DeclarativeBase], key: sa.Column[Any]) -
             sa.PrimaryKeyConstraint("id", name="pk_foreign_token_identifier"),
             sa.ForeignKeyConstraint(["user_id"], [key], name="fk_foreign_token_identifier_user_id", ondelete="CASCADE"),
             sa.Index("ix_foreign_token_identifier_user_id", "user_id"),
+            sa.Index("ix_foreign_token_identifier_verified_email", "verified_email"),
         )
         metadata = key.table.metadata
 
@@ -157,8 +240,28 @@ def _identifier_model(base: type[sa_orm.DeclarativeBase], key: sa.Column[Any]) -
         version = sa.Column(sa.Integer, nullable=False, default=1)
         created_at = sa.Column(sa.Double, nullable=False, default=time.time, comment="seconds since the epoch")
         updated_at = sa.Column(sa.Double, nullable=False, default=time.time, comment="seconds since the epoch")
+        # A table that an earlier version made lacks these, so that they must do without a value.
+        refreshed_at = sa.Column(sa.Double, comment="when the provider was last asked, in seconds since the epoch")
+        verified_email = sa.Column(exact(MAX_EMAIL), comment="of data, where that says it is verified")
 
     return ForeignTokenIdentifier
+
+
+def _parameters(user: type[Any]) -> Collection[str]:
+    """What `user` can be made with, by name."""
+    parameters = inspect.signature(user).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return frozenset(sa.inspect(user).attrs.keys())
+    return parameters.keys()
+
+
+def _set_all(user: object, attributes: Mapping[str, object]) -> None:
+    for name, value in attributes.items():
+        try:
+            setattr(user, name, value)
+        except (TypeError, ValueError):
+            # A validator of the app's.
+            raise Unfit(name) from None
 
 
 def _wants_a_value(column: object) -> bool:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import orm as sa_orm
 
 from ..caching import Cache, SingleFlight
-from ..errors import InsufficientScope, InvalidToken, Misconfigured, Rejected
+from ..errors import InsufficientScope, InvalidToken
 from ..introspection.token import Credential, Token
 from ..transactions import Transactions
-from .mapping import Identifier, is_too_deep, to_scim, user_resource
-from .store import StoredUser, UserStore, identifier_id
-from .userinfo import UserinfoSource
+from .mapping import Identifier, user_resource
+from .new_user import NewUserHook
+from .newcomers import Newcomers
+from .presented import Presented
+from .provider import Provider
+from .refreshing import Refreshing
+from .snapshot import Announce, Event, UserSnapshot, snapshot_of, tell_nobody
+from .store import UserStore, owned_row
+from .stored_user import StoredUser, identifier_id
 
 if TYPE_CHECKING:
     from .models import Models
@@ -25,41 +31,10 @@ UNKNOWN_TTL = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Provider:
-    """What users need to know of an IdentityProvider.
-
-    :param version: changes whenever anything else here does.
-    :param to_scim: rules that :func:`~.mapping.check_to_scim` lets pass.
-    :param create_user: none: as the app says.
-    """
-
-    id: str
-    version: str
-    system: str
-    to_scim: Mapping[str, Sequence[str]]
-    create_user: bool | None
-    userinfo: UserinfoSource
-
-
-@dataclass(frozen=True, slots=True)
-class UserSnapshot:
-    """A user at one moment.
-
-    :param key: the value of the primary key in the app's model.
-    :param resource: the User resource that policies see; not to be changed.
-    :param identifier: what `identifier_id` of the store made of the identifier that led here; none if the key did.
-    """
-
-    key: Any
-    resource: Mapping[str, object] = field(repr=False)
-    active: bool
-    identifier: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class _Known:
     issuer: str
     user: UserSnapshot
+    refreshed_at: float | None
 
 
 class _Key(NamedTuple):
@@ -75,16 +50,13 @@ class _LookUp:
     """One request's search for its user.
 
     :param led: whether this request has asked for itself, and for others.
-    :param created: the user, if this request made it.
+    :param event: what became of the user here, if anything did.
     """
 
     key: _Key
-    subject: str
-    token: Token
-    provider: Provider
-    credential: Credential
+    presented: Presented
     led: bool = False
-    created: UserSnapshot | None = None
+    event: Event | None = None
 
 
 class Users:
@@ -94,7 +66,8 @@ class Users:
     :param ttl: seconds for which a snapshot serves without a query.
     :param size: how many snapshots are kept.
     :param clock: seconds since the epoch.
-    :param on_created: called once for every user made here, after the commit, in the thread that made it.
+    :param hook: the app's word about new users.
+    :param announce: told of every user who is made or changed here.
     """
 
     def __init__(
@@ -106,14 +79,17 @@ class Users:
         ttl: float,
         size: int = 10_000,
         clock: Callable[[], float] = time.time,
-        on_created: Callable[[UserSnapshot], object] = lambda user: None,
+        hook: NewUserHook | None = None,
+        announce: Announce = tell_nobody,
     ) -> None:
-        self._store = UserStore(models, transactions)
         self._models = models
+        self._store = UserStore(models, transactions)
+        self._newcomers = Newcomers(models, self._store, hook or NewUserHook(), clock)
+        self._refreshing = Refreshing(models, self._store, size, clock)
         self._create_user = create_user
         self._ttl = ttl
         self._clock = clock
-        self._on_created = on_created
+        self._announce = announce
         self._known: Cache[_Known] = Cache(size, clock)
         self._unknown: Cache[bool] = Cache(size, clock)
         self._flights: SingleFlight[_Known | None] = SingleFlight()
@@ -132,16 +108,25 @@ class Users:
         :raises DatabaseUnavailable: the database cannot be read or written.
         :raises Misconfigured: the app's model refuses a row that has nothing but its key.
         """
-        subject = token.subject
-        if subject is None:
-            return None
-        key = _Key(provider.id, provider.version, identifier_id(provider.system, subject))
-        known = self._known.get(key)
-        if known is None:
-            if self._unknown.get(key):
-                return None
-            known = self._look_up(_LookUp(key, subject, token, provider, credential))
+        look_up = self._asked(token, provider, credential)
+        known = None if look_up is None else self._known_of(look_up)
         return None if known is None else _admitted(known, token)
+
+    def meet(self, token: Token, provider: Provider, credential: Credential) -> UserSnapshot | None:
+        """As :meth:`find_or_create`, for a token that is new here: what is known of its user is refreshed first, where
+        that is older than the provider's ``userinfo_refresh``.
+
+        What fails then leaves all as it was, and the user gets in; but a token that userinfo refuses is refused.
+        """
+        look_up = self._asked(token, provider, credential)
+        known = None if look_up is None else self._known_of(look_up)
+        if look_up is None or known is None:
+            return None
+        user = _admitted(known, token)
+        if not self._refreshing.is_due(look_up.presented, known.refreshed_at):
+            return user
+        refreshed = self._for_all("refresh", look_up, self._refresh)
+        return None if refreshed is None else _admitted(refreshed, token)
 
     def find(self, token: Token, provider: Provider) -> UserSnapshot | None:
         """As :meth:`find_or_create`, as the database has it now, and without making anybody.
@@ -155,14 +140,14 @@ class Users:
         found = self._store.find(id_)
         if found is None or found.user is None:
             return None
-        return _admitted(_Known(found.issuer, _snapshot(found.user, id_)), token)
+        return _admitted(_known(found.issuer, found.user, id_), token)
 
     def prospect(self, token: Token, provider: Provider, credential: Credential) -> dict[str, object]:
         """The User resource that an unknown subject would get, but for its id; nothing is stored.
 
         :raises Refusal: as :meth:`find_or_create`, when it asks for userinfo.
         """
-        identifier = self._identifier(token.subject or "", token, provider, credential)
+        identifier = Presented(provider, token, credential, token.subject or "").ask(self._clock())
         resource = user_resource("", [identifier], active=True)
         del resource["id"]
         return resource
@@ -176,7 +161,21 @@ class Users:
 
         :raises DatabaseUnavailable: the database cannot be read.
         """
-        return _snapshot(self._store.get(key))
+        return snapshot_of(self._store.get(key))
+
+    def load(self, session: sa_orm.scoped_session[Any], snapshot: UserSnapshot) -> Any | None:
+        """The row behind `snapshot`, in the app's session, which is not flushed; one query. None: it is gone, inactive,
+        or no longer that of the identifier.
+
+        What the session read first may be all that it sees, as under MariaDB's REPEATABLE READ; then the row of a user
+        who was made since is read beside it, with one more query.
+        """
+        with session.no_autoflush:
+            found = session.execute(owned_row(self._models, snapshot)).unique().one_or_none()
+        if found is not None:
+            return found[0] if found.active else None
+        row = self._store.load(snapshot)
+        return None if row is None else session.merge(row, load=False)
 
     def forget(self, key: object) -> None:
         """Look the user up again at their next request.
@@ -193,21 +192,36 @@ class Users:
         self._known.clear()
         self._unknown.clear()
 
-    def _look_up(self, look_up: _LookUp) -> _Known | None:
-        """One of those who look up a subject at the same time does so for all.
+    def _asked(self, token: Token, provider: Provider, credential: Credential) -> _LookUp | None:
+        """What is looked up for `token`; none: it speaks of nobody."""
+        if token.subject is None:
+            return None
+        presented = Presented(provider, token, credential, token.subject)
+        return _LookUp(_Key(provider.id, provider.version, presented.identifier_id), presented)
+
+    def _known_of(self, look_up: _LookUp) -> _Known | None:
+        known = self._known.get(look_up.key)
+        if known is not None:
+            return known
+        if self._unknown.get(look_up.key):
+            return None
+        return self._for_all("find", look_up, self._find)
+
+    def _for_all(self, purpose: str, look_up: _LookUp, work: Callable[[_LookUp], _Known | None]) -> _Known | None:
+        """What `work` finds: one of those who ask for a subject at the same time asks for all.
 
         Whoever comes after something was forgotten does not join those who came before it.
         """
-        flight = (look_up.key, self._era)
+        flight = (purpose, look_up.key, self._era)
         try:
-            known = self._flights.do(flight, lambda: self._find(look_up))
+            known = self._flights.do(flight, lambda: work(look_up))
         except (InvalidToken, InsufficientScope):
             if look_up.led:
                 raise
-            # Userinfo refused the token of the one who did; that says nothing of this one.
-            known = self._flights.do((*flight, look_up.credential), lambda: self._find(look_up))
-        if look_up.created is not None:
-            self._on_created(look_up.created)
+            # Userinfo refused the token of the one who asked; that says nothing of this one.
+            known = self._flights.do((*flight, look_up.presented.credential), lambda: work(look_up))
+        if look_up.event is not None and known is not None:
+            self._announce(look_up.event, known.user)
         return known
 
     def _find(self, look_up: _LookUp) -> _Known | None:
@@ -217,15 +231,49 @@ class Users:
         known = self._known.get(look_up.key)
         if known is not None:
             return known
-        found = self._store.find(look_up.key.identifier)
+        id_ = look_up.key.identifier
+        found = self._store.find(id_)
         if found is not None and found.user is not None:
-            known = _Known(found.issuer, _snapshot(found.user, look_up.key.identifier))
-        elif self.creates(look_up.provider):
-            known = self._create(look_up, orphan=found is not None)
-        else:
-            known = None
+            known = _known(found.issuer, found.user, id_)
+        elif self.creates(look_up.presented.provider):
+            known = self._receive(look_up, orphan=found is not None)
         self._remember(look_up.key, known, era)
         return known
+
+    def _receive(self, look_up: _LookUp, *, orphan: bool) -> _Known | None:
+        arrival = self._newcomers.receive(look_up.presented, orphan=orphan)
+        if arrival is None:
+            return None
+        look_up.event = arrival.event
+        if arrival.event == "updated":
+            # What is remembered of the user by other identifiers lacks this one.
+            self._drop(arrival.user.key)
+        return _known(arrival.issuer, arrival.user, look_up.key.identifier)
+
+    def _refresh(self, look_up: _LookUp) -> _Known | None:
+        look_up.led = True
+        era, id_ = self._era, look_up.key.identifier
+        # Another process may have done it meanwhile, or the user is gone.
+        found = self._store.find(id_)
+        user = None if found is None else found.user
+        identifier = None if user is None else user.identifier(id_)
+        if found is None or user is None or identifier is None:
+            self._known.drop(look_up.key)
+            return self._find(look_up)
+        if found.issuer == look_up.presented.token.issuer and user.active:
+            user = self._refreshed(look_up, user, identifier)
+        known = _known(found.issuer, user, id_)
+        self._remember(look_up.key, known, era)
+        return known
+
+    def _refreshed(self, look_up: _LookUp, user: StoredUser, identifier: Identifier) -> StoredUser:
+        if not self._refreshing.is_due(look_up.presented, identifier.refreshed_at):
+            return user
+        refreshed = self._refreshing.refresh(look_up.presented, user, identifier)
+        if refreshed.changed:
+            look_up.event = "updated"
+            self._drop(user.key)
+        return refreshed.user
 
     def _remember(self, key: _Key, known: _Known | None, era: object) -> None:
         # What was read in `era` may be older than what was forgotten meanwhile, before it is put here or after that.
@@ -237,46 +285,17 @@ class Users:
             self._known.drop(key)
             self._unknown.drop(key)
 
-    def _create(self, look_up: _LookUp, *, orphan: bool) -> _Known:
-        # Asked before the transaction begins, so that a slow provider holds no lock.
-        identifier = self._identifier(look_up.subject, look_up.token, look_up.provider, look_up.credential)
-        try:
-            user = self._store.create(identifier, orphan=orphan)
-        except IntegrityError:
-            user = None
-        except Rejected as rejected:
-            raise Misconfigured(hint=str(rejected)) from None
-        # Out here, lest what the database said stay with what is raised next.
-        if user is None:
-            return self._winner(look_up)
-        look_up.created = _snapshot(user, look_up.key.identifier)
-        return _Known(look_up.token.issuer, look_up.created)
+    def _drop(self, user_key: object) -> None:
+        self._known.drop_where(lambda known: bool(known.user.key == user_key))
 
-    def _identifier(self, subject: str, token: Token, provider: Provider, credential: Credential) -> Identifier:
-        """What a user is made from, with what the provider says of them."""
-        userinfo = provider.userinfo.userinfo(token, credential)
-        attributes = to_scim(userinfo, provider.to_scim)
-        if is_too_deep(userinfo) or is_too_deep(attributes):
-            raise InvalidToken("userinfo is nested too deeply")
-        now = self._clock()
-        return Identifier(
-            system=provider.system,
-            value=subject,
-            issuer=token.issuer,
-            data=dict(userinfo),
-            attributes=attributes,
-            inactive=False,
-            version=1,
-            created_at=now,
-            updated_at=now,
-        )
 
-    def _winner(self, look_up: _LookUp) -> _Known:
-        """Whom another process has made from the same identifier a moment ago."""
-        found = self._store.find(look_up.key.identifier)
-        if found is None or found.user is None:
-            raise Misconfigured(hint=self._models.refusal)
-        return _Known(found.issuer, _snapshot(found.user, look_up.key.identifier))
+def _known(issuer: str, user: StoredUser, id_: str) -> _Known:
+    """
+    :param issuer: who vouches for the identifier.
+    :param id_: what names the identifier.
+    """
+    identifier = user.identifier(id_)
+    return _Known(issuer, snapshot_of(user, id_), None if identifier is None else identifier.refreshed_at)
 
 
 def _admitted(known: _Known, token: Token) -> UserSnapshot:
@@ -285,8 +304,3 @@ def _admitted(known: _Known, token: Token) -> UserSnapshot:
     if not known.user.active:
         raise InvalidToken("the user is inactive")
     return known.user
-
-
-def _snapshot(user: StoredUser, identifier: str | None = None) -> UserSnapshot:
-    resource = user_resource(user.key, user.identifiers, active=user.active)
-    return UserSnapshot(user.key, resource, user.active, identifier)

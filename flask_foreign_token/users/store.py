@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -14,31 +13,14 @@ from sqlalchemy.orm.exc import FlushError
 from ..errors import Rejected
 from ..transactions import Transactions
 from .mapping import Identifier
+from .snapshot import UserSnapshot
+from .stored_user import StoredUser, identifier_id
 
 if TYPE_CHECKING:
     from .models import Models
-    from .provisioning import UserSnapshot
 
 _FIELDS = tuple(field.name for field in fields(Identifier))
-
-
-@dataclass(frozen=True, slots=True)
-class StoredUser:
-    """A user as the database has it.
-
-    :param key: the value of the primary key.
-    :param enabled: what the app's own attribute says; true where there is none.
-    :param identifiers: from the oldest to the newest.
-    """
-
-    key: Any
-    enabled: bool
-    identifiers: tuple[Identifier, ...]
-
-    @property
-    def active(self) -> bool:
-        """Neither the app's own attribute nor any identifier says otherwise."""
-        return self.enabled and not any(identifier.inactive for identifier in self.identifiers)
+_OWN = "own_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +33,6 @@ class FoundUser:
 
     issuer: str
     user: StoredUser | None
-
-
-def identifier_id(system: str, value: str) -> str:
-    """The key of a row of ``foreign_token_identifier``: equal only if both texts are, byte by byte."""
-    return hashlib.sha256(f"{system}\0{value}".encode()).hexdigest()
 
 
 def owned_row(models: Models, snapshot: UserSnapshot) -> sa.Select[Any]:
@@ -91,7 +68,7 @@ class UserStore:
             rows = connection.execute(self._find, {"asked": id_}).all()
         if not rows:
             return None
-        return FoundUser(rows[0].vouched, None if rows[0].key is None else stored_user(rows))
+        return FoundUser(rows[0].vouched, None if rows[0].key is None else stored_user(self._models, rows))
 
     def get(self, key: object) -> StoredUser:
         """The user with this primary key, who need not have any identifier; one statement.
@@ -102,11 +79,75 @@ class UserStore:
         """
         with self._transactions.reading() as connection:
             rows = connection.execute(self._get, {"asked": key}).all()
-        return stored_user(rows) if rows else StoredUser(key, enabled=True, identifiers=())
+        return stored_user(self._models, rows) if rows else StoredUser(key, enabled=True, identifiers=())
 
-    def create(self, identifier: Identifier, *, orphan: bool) -> StoredUser:
+    def load(self, snapshot: UserSnapshot) -> Any | None:
+        """The row behind `snapshot`, in no session; none: it is gone, inactive, or no longer that of the identifier.
+
+        :raises DatabaseUnavailable: the database cannot be read.
+        """
+        with self._transactions.reading() as connection, sa_orm.Session(connection) as session:
+            found = session.execute(owned_row(self._models, snapshot)).unique().one_or_none()
+            session.expunge_all()
+        return found[0] if found is not None and found.active else None
+
+    def with_email(self, email: str) -> StoredUser | None:
+        """The only user who has an identifier with this verified address; none if there are several, or none. Two
+        statements at most.
+
+        :raises DatabaseUnavailable: the database cannot be read.
+        """
+        keys = (
+            sa.select(self._models.key)
+            .join(self._table, self._table.c.user_id == self._models.key)
+            .where(self._table.c.verified_email == email)
+            .distinct()
+            .limit(2)
+        )
+        with self._transactions.reading() as connection:
+            found = connection.execute(keys).scalars().all()
+        return self.get(found[0]) if len(found) == 1 else None
+
+    def link(self, key: object, identifier: Identifier) -> StoredUser | None:
+        """Give an identifier to the user with this primary key; none: the user is gone, or has one of that system by
+        now.
+
+        :raises sqlalchemy.exc.IntegrityError: the identifier exists.
+        :raises DatabaseUnavailable: the database cannot be written.
+        """
+        with self._transactions.writing() as connection:
+            connection.execute(sa.select(self._models.key).where(self._models.key == key).with_for_update()).all()
+            rows = connection.execute(self._get, {"asked": key}).all()
+            if not rows or any(row.system == identifier.system for row in rows):
+                return None
+            connection.execute(sa.insert(self._table).values(row_of(key, identifier)))
+        user = stored_user(self._models, rows)
+        return replace(user, identifiers=(*user.identifiers, identifier))
+
+    def refresh(
+        self, user: StoredUser, before: Identifier, after: Identifier, own: Mapping[str, object]
+    ) -> StoredUser | None:
+        """Store what a provider says anew; none: somebody else has changed the identifier, or taken it away. Two
+        statements at most, and a third where the user has attributes to set.
+
+        :param own: attributes of the app's model that are to be set.
+        :raises Unfit: one of them does not take it.
+        :raises sqlalchemy.exc.IntegrityError: the app's model refuses that.
+        :raises DatabaseUnavailable: the database cannot be written.
+        """
+        row = row_of(user.key, after)
+        current = sa.and_(self._table.c.id == row["id"], self._table.c.version == before.version)
+        with self._transactions.writing() as connection:
+            if not connection.execute(sa.update(self._table).where(current).values(row)).rowcount:
+                return None
+            stored = set_own(self._models, connection, user.key, own) if own else user.own
+        identifiers = tuple(after if one is before else one for one in user.identifiers)
+        return replace(user, identifiers=identifiers, own=stored)
+
+    def create(self, user: Any, identifier: Identifier, *, orphan: bool) -> StoredUser:
         """Store a new user with one identifier; two statements.
 
+        :param user: a row of the app's model that is not stored yet.
         :param orphan: :meth:`find` met the identifier without its user; it is deleted first, unless somebody else
             has done so meanwhile.
         :raises sqlalchemy.exc.IntegrityError: the identifier exists, or the app's model refuses the row.
@@ -116,9 +157,9 @@ class UserStore:
         with self._transactions.writing() as connection:
             if orphan:
                 connection.execute(self._without_user(id_))
-            user = insert_user(self._models, connection)
-            connection.execute(sa.insert(self._table).values(row_of(user.key, identifier)))
-        return StoredUser(user.key, user.enabled, (identifier,))
+            stored = insert_user(self._models, connection, user)
+            connection.execute(sa.insert(self._table).values(row_of(stored.key, identifier)))
+        return replace(stored, identifiers=(identifier,))
 
     def _without_user(self, id_: str) -> sa.Delete:
         owner = sa.exists().where(self._models.key == self._table.c.user_id)
@@ -153,15 +194,16 @@ def statement_to_list(models: Models, page: sa.Select[Any]) -> sa.Select[Any]:
     table: sa.Table = models.identifier.__table__
     users = page.subquery()
     return (
-        sa.select(users.c.key, users.c.active, *_columns(table))
+        sa.select(*users.c, *_columns(table))
         .join_from(users, table, table.c.user_id == users.c.key, isouter=True)
         .order_by(users.c.key, table.c.created_at, table.c.id)
     )
 
 
 def users_of(models: Models) -> sa.Select[Any]:
-    """Selects the key of every user, and whether the app's own attribute lets them in."""
-    return sa.select(models.key.label("key"), _active(models))
+    """Selects the key of every user, whether the app's own attribute lets them in, and what ``toScim`` may set."""
+    own = [getattr(models.user, name).label(_OWN + name) for name in models.own]
+    return sa.select(models.key.label("key"), _active(models), *own)
 
 
 def _statement(models: Models, table: sa.Table, *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
@@ -177,34 +219,48 @@ def _active(models: Models) -> sa.ColumnElement[Any]:
     return active.label("active")
 
 
-def insert_user(models: Models, connection: sa.Connection, **attributes: object) -> StoredUser:
+def insert_user(models: Models, connection: sa.Connection, user: Any) -> StoredUser:
     """Store a new user that has no identifier yet.
 
-    :param attributes: of the app's class; what is not among them is left to its defaults.
-    :raises Rejected: the app's class cannot be made without arguments, or has no key to give.
+    :param user: a row of the app's model that is not stored yet.
+    :raises Rejected: it has no key to give.
     :raises sqlalchemy.exc.IntegrityError: the app's model refuses the row.
     """
     # A session, since only the mapper knows what the app's class asks for: defaults, inheritance, listeners.
     with sa_orm.Session(connection, join_transaction_mode="rollback_only") as session:
         try:
-            user = models.user()
-            for name, value in attributes.items():
-                setattr(user, name, value)
             session.add(user)
             session.flush()
-        except (TypeError, FlushError):
+        except FlushError:
             raise Rejected.at("", models.refusal) from None
-        return StoredUser(sa.inspect(user).identity[0], models.is_active(user), ())
+        return StoredUser(sa.inspect(user).identity[0], models.is_active(user), (), models.own_of(user))
+
+
+def set_own(models: Models, connection: sa.Connection, key: object, own: Mapping[str, object]) -> dict[str, object]:
+    """Set attributes of the app's model that ``toScim`` may set.
+
+    :return: all of these, as they are now.
+    :raises Unfit: one does not take it.
+    :raises sqlalchemy.exc.IntegrityError: the app's model refuses the row.
+    """
+    # Through the mapper, so that the app's own listeners and columns that follow others take notice.
+    with sa_orm.Session(connection, join_transaction_mode="rollback_only") as session:
+        user = session.get_one(models.user, key)
+        models.set_own(user, own)
+        session.flush()
+        return models.own_of(user)
 
 
 def row_of(key: object, identifier: Identifier) -> dict[str, object]:
     """The row of ``foreign_token_identifier`` for an identifier of the user with that primary key."""
     values = {name: getattr(identifier, name) for name in _FIELDS}
-    return {"id": identifier_id(identifier.system, identifier.value), "user_id": key, **values}
+    id_ = identifier_id(identifier.system, identifier.value)
+    return {"id": id_, "user_id": key, "verified_email": identifier.verified_email, **values}
 
 
-def stored_user(rows: Iterable[sa.Row[Any]]) -> StoredUser:
+def stored_user(models: Models, rows: Iterable[sa.Row[Any]]) -> StoredUser:
     """One user from the rows of their identifiers, or from one row without any."""
     first, *_ = rows
     identifiers = tuple(Identifier(*(getattr(row, name) for name in _FIELDS)) for row in rows if row.system is not None)
-    return StoredUser(first.key, bool(first.active), identifiers)
+    own = {name: getattr(first, _OWN + name) for name in models.own}
+    return StoredUser(first.key, bool(first.active), identifiers, own)

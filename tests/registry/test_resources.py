@@ -270,8 +270,6 @@ def test_a_wrong_value_is_refused_with_its_path_and_the_reason(
     [
         ("IdentityProvider", "sytem", "no such attribute; did you mean system?"),
         ("IdentityProvider", "userinfo_source", "no such attribute; did you mean userinfo-source?"),
-        ("IdentityProvider", "match_by", "is not supported by this version"),
-        ("IdentityProvider", "userinfo_refresh", "is not supported by this version"),
         ("IdentityProvider", "quite-something-else", "no such attribute"),
         ("AccessPolicy", "matco", "no such attribute; did you mean matcho?"),
         ("AccessPolicy", "rolename", "no such attribute; did you mean roleName?"),

@@ -17,7 +17,8 @@ from flask_foreign_token.errors import Refusal
 from flask_foreign_token.introspection.token import Credential, Token, Versioned
 from flask_foreign_token.transactions import Transactions
 from flask_foreign_token.users.models import Models, models_for
-from flask_foreign_token.users.provisioning import Provider, Users
+from flask_foreign_token.users.provider import Provider
+from flask_foreign_token.users.provisioning import Users
 from flask_foreign_token.users.userinfo import UserinfoSource
 
 ISSUER = "https://idp.example/realms/myrealm"

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from flask_foreign_token.errors import Conflict, InvalidToken, NotStored
 from flask_foreign_token.registry.edits import ANY
-from flask_foreign_token.users.store import identifier_id
+from flask_foreign_token.users.stored_user import identifier_id
 
 from .accounts import Desk, faults_of, named, without_meta
 from .conftest import ISSUER, Says, World, a_credential, a_provider, a_token, statements

@@ -119,11 +119,29 @@ def test_rules_that_keep_apart_pass(rules: object) -> None:
     assert check_to_scim(rules) == []
 
 
-@pytest.mark.parametrize("path", [None, "email", [], [""], ["name", ""], ["name", 1], {"0": "name"}, [["name"]]])
+@pytest.mark.parametrize(
+    "path",
+    [
+        None,
+        "email",
+        [],
+        [""],
+        ["name", ""],
+        ["name", -1],
+        ["name", 100],
+        ["name", True],
+        [0],
+        {"0": "name"},
+        [["name"]],
+    ],
+)
 def test_a_path_that_is_no_list_of_names_is_refused(path: object) -> None:
     [(key, reason)] = check_to_scim({"email": path})
 
-    assert (key, reason) == ("email", 'must be a list of names, such as ["name", "givenName"]')
+    assert (key, reason) == (
+        "email",
+        'must be a list that begins with a name, such as ["name", "givenName"] or ["emails", 0, "value"]',
+    )
 
 
 @pytest.mark.parametrize("name", ["resourceType", "id", "identifier", "data", "inactive", "meta"])

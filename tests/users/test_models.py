@@ -116,11 +116,14 @@ def test_the_tables_are_on_the_metadata_with_explicit_names(db: SQLAlchemy) -> N
     assert user.primary_key.name == "pk_foreign_token_user"
     assert identifier.primary_key.name == "pk_foreign_token_identifier"
     assert [key.name for key in identifier.foreign_key_constraints] == ["fk_foreign_token_identifier_user_id"]
-    assert [index.name for index in identifier.indexes] == ["ix_foreign_token_identifier_user_id"]
+    assert {index.name for index in identifier.indexes} == {
+        "ix_foreign_token_identifier_user_id",
+        "ix_foreign_token_identifier_verified_email",
+    }
     assert set(user.c.keys()) == {"id", "active"}
     assert set(identifier.c.keys()) == {
         "id", "system", "value", "issuer", "user_id", "data", "attributes", "inactive", "version", "created_at",
-        "updated_at",
+        "updated_at", "refreshed_at", "verified_email",
     }  # fmt: skip
 
 

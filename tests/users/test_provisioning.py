@@ -15,8 +15,9 @@ from flask_foreign_token.errors import (
 )
 from flask_foreign_token.introspection.token import Credential, Token
 from flask_foreign_token.users.mapping import MAX_DEPTH
-from flask_foreign_token.users.provisioning import UNKNOWN_TTL, UserSnapshot
-from flask_foreign_token.users.store import identifier_id
+from flask_foreign_token.users.provisioning import UNKNOWN_TTL
+from flask_foreign_token.users.snapshot import UserSnapshot
+from flask_foreign_token.users.stored_user import identifier_id
 from flask_foreign_token.users.userinfo import TokenClaims
 
 from .conftest import (
@@ -312,7 +313,7 @@ def test_when_userinfo_fails_nothing_is_left_half_made(world: World, error: Exce
             raise error
 
     created: list[UserSnapshot] = []
-    users = world.users(on_created=created.append)
+    users = world.users(announce=lambda event, user: created.append(user))
 
     with pytest.raises(type(error)):
         users.find_or_create(a_token(), a_provider(Fails()), a_credential())
@@ -336,7 +337,7 @@ def test_userinfo_is_asked_outside_any_transaction(file: World) -> None:
 
 def test_who_makes_a_user_is_told_so_after_the_commit(file: World) -> None:
     seen: list[tuple[UserSnapshot, int]] = []
-    users = file.users(on_created=lambda user: seen.append((user, file.count(file.models.user))))
+    users = file.users(announce=lambda event, user: seen.append((user, file.count(file.models.user))))
 
     user = users.find_or_create(a_token(), a_provider(Says()), a_credential())
     users.find_or_create(a_token(), a_provider(Says()), a_credential())

@@ -14,7 +14,7 @@ from flask_foreign_token.errors import (
     InvalidToken,
     Misconfigured,
 )
-from flask_foreign_token.users.provisioning import UserSnapshot
+from flask_foreign_token.users.snapshot import UserSnapshot
 
 from .conftest import (
     Says,
@@ -65,7 +65,8 @@ def test_a_model_that_refuses_the_row_is_named_and_nothing_is_stored(people: Cal
         world.users().find_or_create(a_token(), a_provider(Says()), a_credential())
 
     assert caught.value.hint == (
-        "Person refuses a row that sets nothing but its key (without a value: nickname); give its columns defaults"
+        "Person refuses a row that sets nothing but its key (without a value: nickname); give its columns defaults, "
+        "list them in user_attributes and in toScim, or make users in a function with @foreign_token.new_user"
     )
     assert caught.value.__context__ is None
     assert world.population == (0, 0)

@@ -11,7 +11,7 @@ from flask_foreign_token.errors import (
     InvalidToken,
 )
 from flask_foreign_token.introspection.token import Credential, Token
-from flask_foreign_token.users.provisioning import UserSnapshot
+from flask_foreign_token.users.snapshot import UserSnapshot
 
 from .conftest import (
     Says,
@@ -25,7 +25,7 @@ from .conftest import (
 
 def test_64_threads_see_one_subject_first_and_make_one_user(world: World) -> None:
     created: list[UserSnapshot] = []
-    users, says = world.users(on_created=created.append), Says()
+    users, says = world.users(announce=lambda event, user: created.append(user)), Says()
     provider = a_provider(says)
 
     found = at_once(64, lambda _: users.find_or_create(a_token(), provider, a_credential()))
@@ -60,7 +60,7 @@ class Together(Says):
 
 def test_processes_that_race_for_a_subject_make_one_user(world: World) -> None:
     created: list[UserSnapshot] = []
-    processes = [world.users(on_created=created.append) for _ in range(4)]
+    processes = [world.users(announce=lambda event, user: created.append(user)) for _ in range(4)]
     provider = a_provider(Together(4))
 
     found = at_once(4, lambda number: processes[number].find_or_create(a_token(), provider, a_credential()))

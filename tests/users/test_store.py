@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 import sqlalchemy as sa
 
-from flask_foreign_token.users.provisioning import UserSnapshot
-from flask_foreign_token.users.store import identifier_id, owned_row
+from flask_foreign_token.users.snapshot import UserSnapshot
+from flask_foreign_token.users.store import owned_row
+from flask_foreign_token.users.stored_user import identifier_id
 
 from .conftest import Says, World, a_credential, a_provider, a_token
 
