@@ -41,7 +41,7 @@ MAX_EMAIL = 254
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+@[^@\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
-_OF_THE_TOKEN = (
+_NOT_OF_THE_USER = (
     "exp iat nbf jti aud azp client_id scope scp typ token_type active ver auth_time nonce acr amr at_hash c_hash sid "
     "session_state uti rh aio"
 )
@@ -129,7 +129,7 @@ def says_the_same(one: Mapping[str, object], other: Mapping[str, object]) -> boo
 
 
 def _of_the_user(userinfo: Mapping[str, object]) -> dict[str, object]:
-    of_the_token = _OF_THE_TOKEN.split()
+    of_the_token = _NOT_OF_THE_USER.split()
     return {name: value for name, value in userinfo.items() if name not in of_the_token}
 
 
