@@ -31,20 +31,20 @@ def clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, issuer: Issuer) -> I
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "clinic", module)
     spec.loader.exec_module(module)
-    store(module.app, trusting(issuer))
+    store(module.app, trusting(issuer, toScim={"email": ["email"], "realm_access.roles": ["roles"]}))
     yield module
     with module.app.app_context():
         database_of(module.app).engine.dispose()
 
 
-def test_a_column_is_filled_before_the_first_view_runs(clinic: ModuleType, issuer: Issuer) -> None:
-    answer = ask(clinic.app, issuer.token(sub="alice", email="alice@example.com"), "/me")
+def test_columns_are_filled_before_the_first_view_runs(clinic: ModuleType, issuer: Issuer) -> None:
+    token = issuer.token(sub="alice", email="alice@example.com", preferred_username="alice")
 
-    assert answer.json == {"id": 1, "email": "alice@example.com"}
+    assert ask(clinic.app, token, "/me").json == {"id": 1, "username": "alice", "email": "alice@example.com"}
 
 
 def test_a_user_of_whom_the_provider_says_nothing_is_let_in_too(clinic: ModuleType, issuer: Issuer) -> None:
-    assert ask(clinic.app, issuer.token(sub="bob"), "/me").json == {"id": 1, "email": None}
+    assert ask(clinic.app, issuer.token(sub="bob"), "/me").json == {"id": 1, "username": "bob", "email": None}
 
 
 def test_a_user_who_is_not_active_is_refused(clinic: ModuleType, issuer: Issuer) -> None:
