@@ -94,7 +94,7 @@ def create_missing(transactions: Transactions, tables: Sequence[Table]) -> None:
     if not _absent(transactions, tables):
         return
     try:
-        with transactions.writing() as connection, _alone(connection):
+        with transactions.writing() as connection, alone(connection):
             tables[0].metadata.create_all(connection, tables=tables)
     except (SQLAlchemyError, DatabaseUnavailable) as error:
         # Somebody who does not know our lock, such as the application's own create_all, may have been first.
@@ -118,8 +118,11 @@ def _absent(transactions: Transactions, tables: Sequence[Table]) -> list[str]:
 
 
 @contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
-    """On SQLite the transaction itself is the lock, since it began as a writer's."""
+def alone(connection: Connection) -> Iterator[None]:
+    """A block that is in one process at a time, on all machines, where tables are made or altered.
+
+    On SQLite the transaction itself is the lock, since it began as a writer's.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK_NUMBER)))
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -24,6 +25,11 @@ WAIT = 15_000
 """Milliseconds that a writer waits while another one holds an SQLite file."""
 
 MISSING = "a table is missing: `flask db upgrade` makes it where Flask-Migrate is used, `db.create_all()` elsewhere"
+
+MISSING_COLUMN = (
+    "a column is missing: `flask db upgrade` adds it where Flask-Migrate is used, after `flask db migrate` unless a "
+    "revision has it; elsewhere a new start of the app adds those of the extension, and `db.create_all()` adds none"
+)
 
 
 class Transactions:
@@ -158,6 +164,8 @@ class _Shared:
 
     def __init__(self, connection: DBAPIConnection, url: URL) -> None:
         dialect = _Borrowing(dbapi=_Borrowing.import_dbapi())
+        # What an engine learns when it connects, and without which no table can be looked at.
+        dialect.server_version_info = sqlite3.sqlite_version_info
         self.lock = threading.RLock()
         self.engine = _discreet(Engine(StaticPool(lambda: connection, dialect=dialect), dialect, url))
 
@@ -190,9 +198,11 @@ def _savepoint(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-_MISSING = ("42P01", "3F000", "42703", "42501", 1146)
-# A table, schema or column that is not there or not ours: PostgreSQL's SQLSTATE, MariaDB's number. With other drivers
-# these are the programmer's errors, on SQLite they are operational ones.
+_TABLE = ("42P01", "3F000", "42501", 1146)
+_COLUMN = ("42703", 1054)
+# A table or schema, and a column, that is not there or not ours: PostgreSQL's SQLSTATE, MariaDB's number. With other
+# drivers these are the programmer's errors, on SQLite they are operational ones, which the text tells apart.
+_SQLITE_COLUMN = re.compile("no such column: |table .+ has no column named ")
 
 
 @contextmanager
@@ -210,14 +220,19 @@ def unavailable_as_refusal() -> Iterator[None]:
         error.hide_parameters = True
         if not isinstance(error, DBAPIError):
             raise
-        if _is_missing(error):
-            raise DatabaseUnavailable(hint=MISSING) from error
+        if (missing := _missing(error)) is not None:
+            raise DatabaseUnavailable(hint=missing) from error
         if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
             raise DatabaseUnavailable from error
         raise
 
 
-def _is_missing(error: DBAPIError) -> bool:
+def _missing(error: DBAPIError) -> str | None:
+    """What to do, where `error` says that something is not there."""
     orig = error.orig
     codes = (getattr(orig, "sqlstate", None), getattr(orig, "pgcode", None), *getattr(orig, "args", ())[:1])
-    return any(code in _MISSING for code in codes) or str(orig).startswith("no such table")
+    if any(code in _TABLE for code in codes) or str(orig).startswith("no such table"):
+        return MISSING
+    if any(code in _COLUMN for code in codes) or _SQLITE_COLUMN.match(str(orig)):
+        return MISSING_COLUMN
+    return None

@@ -22,6 +22,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import mysql
+from sqlalchemy.schema import conv
 
 from .. import strict_json
 from ..errors import Issue, Rejected
@@ -64,7 +65,7 @@ def _resource_table(metadata: MetaData) -> Table:
         Column("version", BigInteger, nullable=False),
         Column("body", Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb"), nullable=False),
         Column("last_updated", Double, nullable=False, comment="seconds since the epoch"),
-        PrimaryKeyConstraint("type", "id", name="pk_foreign_token_resource"),
+        PrimaryKeyConstraint("type", "id", name=conv("pk_foreign_token_resource")),
     )
 
 
@@ -76,7 +77,7 @@ def _change_table(metadata: MetaData) -> Table:
         Column("type", exact(32), nullable=False),
         Column("ref", exact(255), nullable=False),
         Column("at", Double, nullable=False, comment="seconds since the epoch"),
-        PrimaryKeyConstraint("id", name="pk_foreign_token_change"),
+        PrimaryKeyConstraint("id", name=conv("pk_foreign_token_change")),
     )
 
 
