@@ -1,7 +1,7 @@
 """The one guarded way out: nothing in this package calls another host but through :class:`Http`.
 
-Every exchange has a deadline, an answer has a limit and must be JSON, certificates are always verified, and no answer
-sends us anywhere else. Environment variables for proxies and ``.netrc`` are not read.
+Every exchange has a deadline, an answer has a limit and must be JSON, or a JWT where one is asked for, certificates are
+always verified, and no answer sends us anywhere else. Environment variables for proxies and ``.netrc`` are not read.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ _URL = re.compile(
 )
 _HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*", re.ASCII)
 _JSON_TYPE = re.compile(r"application/(?:[!#$&^_.+0-9a-z-]+\+)?json[ \t]*(?:;|\Z)", re.ASCII | re.IGNORECASE)
+_JWT_TYPE = re.compile(r"application/jwt[ \t]*(?:;|\Z)", re.ASCII | re.IGNORECASE)
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?", re.ASCII)
+_JSON_RATHER_THAN_JWT = "application/json, application/jwt;q=0.9"
 _OWN_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "flask-foreign-token"}
 
 # The first that fits.
@@ -68,19 +70,21 @@ class Answer:
 
     :param status: 200 to 299 or 400 to 499.
     :param headers: names in lower case; the values of a repeated name are joined with ``", "``.
-    :param json: the parsed body of a 2xx answer, ``None`` of any other.
+    :param json: the parsed body of a 2xx answer in JSON, ``None`` of any other.
     :param refusal: the parsed body of a 4xx answer to a form, where it is a JSON object as OAuth errors are
         (:rfc:`6749#section-5.2`); ``None`` of any other.
+    :param jwt: the body of a 2xx answer that calls itself a JWT, as it came: any ASCII text; ``None`` of any other.
     """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     json: object = field(repr=False)
     refusal: Mapping[str, object] | None = field(default=None, repr=False)
+    jwt: str | None = field(default=None, repr=False)
 
 
 class UselessAnswer(ProviderUnavailable):
-    """An answer came, and is of no use: encoded, not JSON as it must be, or too large.
+    """An answer came, and is of no use: encoded, not of the type that it must be, or too large.
 
     What is asked may be the reason, so that it says less about the provider than no answer does.
     """
@@ -123,6 +127,15 @@ class Http:
             trusted, too late, or not in HTTP; or it is 3xx or 5xx.
         """
         return self._exchange("GET", url, headers, None, partial(_answer, max_body=MAX_BODY), logs_useless)
+
+    def get_json_or_jwt(self, url: str, *, headers: Mapping[str, str] = {}, logs_useless: bool = True) -> Answer:
+        """As :meth:`get`, where the answer may also be a JWT (``application/jwt``), which is for the caller to verify.
+
+        :raises UselessAnswer: as for :meth:`get`, or it is a JWT that is not ASCII.
+        :raises ProviderUnavailable: as for :meth:`get`.
+        """
+        headers = {**headers, "Accept": _JSON_RATHER_THAN_JWT}
+        return self._exchange("GET", url, headers, None, partial(_answer_or_jwt, max_body=MAX_BODY), logs_useless)
 
     def post_form(
         self,
@@ -170,7 +183,7 @@ class Http:
             # urllib3 quotes the value that it refuses, and that may be a credential.
             if not all(map(_HEADER_VALUE.fullmatch, headers.values())):
                 raise _Unusable("a header to send holds a character that none may hold")
-            with closing(self._open(method, url, {**headers, **_OWN_HEADERS}, body)) as response:
+            with closing(self._open(method, url, {**_OWN_HEADERS, **headers}, body)) as response:
                 return read(response)
         except _Useless as useless:
             if logs_useless:
@@ -261,12 +274,23 @@ def host_name(text: str) -> str:
 
 
 def _answer(response: BaseHTTPResponse, *, max_body: int) -> Answer:
-    headers = {name.lower(): value for name, value in response.headers.items()}
+    headers = _headers(response)
     if 400 <= response.status < 500:
         return Answer(response.status, headers, None)
     if not 200 <= response.status < 300:
         raise _OutOfOrder(f"status {response.status}")
     return Answer(response.status, headers, _json(response, headers, max_body))
+
+
+def _answer_or_jwt(response: BaseHTTPResponse, *, max_body: int) -> Answer:
+    headers = _headers(response)
+    if not 200 <= response.status < 300 or not _JWT_TYPE.match(headers.get("content-type", "")):
+        return _answer(response, max_body=max_body)
+    _check_encoding(headers)
+    try:
+        return Answer(response.status, headers, None, jwt=_body(response, max_body).decode("ascii"))
+    except UnicodeDecodeError:
+        raise _Useless("a JWT that is not ASCII") from None
 
 
 def _answer_to_form(response: BaseHTTPResponse, *, max_body: int) -> Answer:
@@ -280,9 +304,12 @@ def _answer_to_form(response: BaseHTTPResponse, *, max_body: int) -> Answer:
     return replace(answer, refusal=said) if isinstance(said, dict) else answer
 
 
+def _headers(response: BaseHTTPResponse) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
 def _json(response: BaseHTTPResponse, headers: Mapping[str, str], max_body: int) -> object:
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise _Useless("an encoded body")
+    _check_encoding(headers)
     if not _JSON_TYPE.match(headers.get("content-type", "")):
         raise _Useless("a body that does not call itself JSON")
     body = _body(response, max_body)
@@ -290,6 +317,11 @@ def _json(response: BaseHTTPResponse, headers: Mapping[str, str], max_body: int)
         return strict_json.loads(body)
     except ValueError as error:
         raise _Useless(str(error)) from None
+
+
+def _check_encoding(headers: Mapping[str, str]) -> None:
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise _Useless("an encoded body")
 
 
 def _body(response: BaseHTTPResponse, max_body: int) -> bytes:

@@ -59,6 +59,75 @@ def test_json_goes_by_several_names(http: Http, content_type: str) -> None:
         assert http.get(server.origin).json == {"a": 1}
 
 
+JWT = b"eyJhbGciOiJub25lIn0.e30."
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/jwt", "Application/JWT", "application/jwt; charset=utf-8", "application/jwt ;a=b"]
+)
+def test_who_asks_for_json_or_a_jwt_gets_the_jwt_as_it_came(http: Http, content_type: str) -> None:
+    with serving(answering(answer(JWT, content_type=content_type))) as server:
+        got = http.get_json_or_jwt(server.origin, headers={"Authorization": "Bearer abc"})
+
+    assert (got.status, got.json, got.jwt) == (200, None, JWT.decode())
+    assert "eyJ" not in repr(got)
+    head = server.requests[0].decode().lower().split("\r\n")
+    assert {"authorization: bearer abc", "accept: application/json, application/jwt;q=0.9"} <= set(head)
+    assert "accept: application/json" not in head
+
+
+def test_who_asks_for_json_or_a_jwt_gets_json_as_ever(http: Http) -> None:
+    with serving(answering(answer())) as server:
+        got = http.get_json_or_jwt(server.origin)
+
+    assert (got.json, got.jwt) == ({"a": 1}, None)
+
+
+@pytest.mark.parametrize("call", ["get", "post_form"])
+def test_nobody_else_gets_a_jwt(http: Http, call: str) -> None:
+    arguments = ({},) if call == "post_form" else ()
+    jwt = answering(answer(JWT, content_type="application/jwt"))
+    with serving(jwt) as server, pytest.raises(UselessAnswer) as refusal:
+        getattr(http, call)(server.origin, *arguments)
+
+    assert refusal.value.hint == "a body that does not call itself JSON"
+    assert "\r\naccept: application/json\r\n" in server.requests[0].decode().lower()
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (answer(JWT, content_type="application/jwts"), "a body that does not call itself JSON"),
+        (answer(JWT, content_type="text/jwt"), "a body that does not call itself JSON"),
+        (answer(JWT, content_type="application/token-introspection+jwt"), "a body that does not call itself JSON"),
+        (answer(JWT, content_type="application/jwt, text/html"), "a body that does not call itself JSON"),
+        (answer(JWT, content_type="application/json"), "not JSON"),
+        (answer("e30.é.".encode(), content_type="application/jwt"), "a JWT that is not ASCII"),
+        (answer(JWT, "Content-Encoding: gzip", content_type="application/jwt"), "an encoded body"),
+        (answer(b"a" * (MAX_BODY + 1), content_type="application/jwt"), "a body over 1 MiB"),
+        (answer(JWT, content_type="application/jwt", length=100), "an answer that ends too early"),
+        (answer(JWT, content_type="application/jwt", status="302 Found"), "status 302"),
+        (answer(JWT, content_type="application/jwt", status="500 Oops"), "status 500"),
+    ],
+)
+def test_what_is_neither_json_nor_a_jwt_is_of_no_use(http: Http, raw: bytes, reason: str) -> None:
+    def handle(peer: Peer) -> None:
+        peer.read()
+        peer.write(raw)
+
+    with serving(handle) as server, pytest.raises(ProviderUnavailable) as refusal:
+        http.get_json_or_jwt(server.origin)
+
+    assert refusal.value.hint == reason
+
+
+def test_a_4xx_holds_no_jwt(http: Http) -> None:
+    with serving(answering(answer(JWT, content_type="application/jwt", status="401 No"))) as server:
+        got = http.get_json_or_jwt(server.origin)
+
+    assert (got.status, got.json, got.jwt) == (401, None, None)
+
+
 @pytest.mark.parametrize(
     "raw",
     [

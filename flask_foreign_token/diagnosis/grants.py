@@ -242,7 +242,8 @@ class GrantChecks:
         if location is None:
             return Finding(check, "ok", "is not asked; users are made from the claims of their tokens")
         # A new one each time, since it remembers for a while that it was refused.
-        endpoint = UserinfoEndpoint(self._http, location.endpoint, provider.userinfo_header)
+        [signed] = [link.signed for link in self._links if link.settings.id == token.introspector.id]
+        endpoint = UserinfoEndpoint(self._http, location.endpoint, provider.userinfo_header, signed=signed)
         try:
             claims = endpoint.userinfo(token, credential)
         except InsufficientScope:

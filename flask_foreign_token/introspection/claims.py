@@ -41,8 +41,8 @@ def check_kind(header: Claims, claims: Claims, typ: str | None) -> None:
     found = _text(header, "typ")
     if found is None and typ is not None:
         raise InvalidToken("the header has no typ")
-    wanted = _ACCESS_TOKEN_TYPES if typ is None else (_media_type(typ),)
-    if found is not None and _media_type(found) not in wanted:
+    wanted = _ACCESS_TOKEN_TYPES if typ is None else (media_type(typ),)
+    if found is not None and media_type(found) not in wanted:
         raise InvalidToken("the typ of the header is not the one of an access token")
     if wanted[0] in _ACCESS_TOKEN_TYPES:
         _check_access_token(claims)
@@ -95,8 +95,8 @@ def _check_unbound(claims: Claims) -> None:
         raise InvalidToken("a token that is bound to a key is not supported")
 
 
-def _media_type(name: str) -> str:
-    """:rfc:`7515#section-4.1.9`"""
+def media_type(name: str) -> str:
+    """The `typ` of a header without what does not count in it (:rfc:`7515#section-4.1.9`)."""
     return name.lower().removeprefix("application/")
 
 

@@ -66,26 +66,27 @@ class CompactJws(Jws):
         return issuer
 
 
-def parse(token: str) -> CompactJws:
+def parse(token: str, *, max_size: int = MAX_SIZE) -> CompactJws:
     """Take a JWT apart.
 
+    :param max_size: see :func:`split`.
     :raises InvalidToken: it is not one; see :func:`split` for its form, and its payload is a JSON object in UTF-8
         without duplicate members, at most 64 levels deep.
     """
-    jws = split(token)
+    jws = split(token, max_size=max_size)
     claims = _json_object(jws.payload, "claims")
     return CompactJws(jws.header, jws.payload, jws.signing_input, jws.signature, claims)
 
 
-def split(token: str) -> Jws:
+def split(token: str, *, max_size: int = MAX_SIZE) -> Jws:
     """Take a JWS in compact serialization apart.
 
-    :param token: at most 16 KiB.
-    :raises InvalidToken: it has not three parts in strict base64url, its header is not a JSON object with unique
-        members, or the header asks for something that is not understood here, as `crit` does
+    :param max_size: characters of `token` at most; whole KiB.
+    :raises InvalidToken: it is longer, it has not three parts in strict base64url, its header is not a JSON object with
+        unique members, or the header asks for something that is not understood here, as `crit` does
         (:rfc:`7515#section-4.1.11`).
     """
-    header_part, payload_part, signature_part = _parts(token)
+    header_part, payload_part, signature_part = _parts(token, max_size)
     header = _json_object(_octets(header_part, "header"), "header")
     _check_header(header)
     return Jws(
@@ -96,10 +97,10 @@ def split(token: str) -> Jws:
     )
 
 
-def _parts(token: str) -> list[bytes]:
+def _parts(token: str, max_size: int) -> list[bytes]:
     # Size and dots come before anything is split: 16 KiB of dots must not become 16 384 objects.
-    if len(token) > MAX_SIZE:
-        raise InvalidToken("the token is longer than 16 KiB")
+    if len(token) > max_size:
+        raise InvalidToken(f"the token is longer than {max_size // 1024} KiB")
     if not token.isascii():
         raise InvalidToken("the token is not base64url")
     if token.startswith("{"):

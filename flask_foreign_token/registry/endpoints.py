@@ -72,6 +72,19 @@ class Endpoints:
             message = f"there are no keys, and none can be discovered at jwt.iss, which {reason}; {_KEYS}"
             raise Rejected.at("jwks_uri", message) from None
 
+    def userinfo_keys(self, provider: IdentityProvider) -> Endpoint:
+        """Where the keys of a provider are fetched that signs userinfo, and whose tokens are not verified with keys.
+
+        :raises Rejected: that is not given, and cannot be discovered.
+        """
+        if provider.jwks_uri is not None:
+            return StoredEndpoint(provider.jwks_uri)
+        try:
+            return self._discovered("jwks_uri", provider.issuer, _addresses_of(provider))
+        except ValueError as reason:
+            message = f"is required where userinfo is signed, since it cannot be discovered at issuer, which {reason}"
+            raise Rejected.at("jwks_uri", message) from None
+
     def introspection(self, provider: IdentityProvider) -> Endpoint:
         """Where a provider is asked about opaque tokens with the secret of its `client`.
 

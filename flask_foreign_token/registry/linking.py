@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from ..errors import Issue, Rejected
@@ -17,9 +18,11 @@ from ..introspection.opaque import OpaqueIntrospector, OpaqueRules
 from ..introspection.remote_keys import RemoteKeys
 from ..introspection.token import Versioned
 from ..users.provider import Provider
+from ..users.signed_userinfo import SignedUserinfo
+from ..users.userinfo import UserinfoEndpoint
 from .endpoints import Endpoints
 from .inquiry import Inquiry, inquiry_of
-from .parts import IntrospectorPart, Part, ProviderPart, issues_of
+from .parts import IntrospectorPart, NoKeys, Part, ProviderPart, issues_of
 from .resources import IdentityProvider, JwtSettings, Key, TokenIntrospector, digest
 from .uniqueness import refuse_second_issuers, refuse_shared_issuers, refuse_shared_prefixes, refuse_shared_systems
 
@@ -49,6 +52,8 @@ class Linked(NamedTuple):
     :param source: where its keys come from; none: they are its own, or it has no need of any.
     :param issuer: whose tokens it takes; none: nobody says so, and the introspection endpoint's address stands for it.
     :param inquiry: whom it asks about opaque tokens; none: it takes no such tokens.
+    :param signed: verifies userinfo that `provider` signs; none: nobody is asked for userinfo.
+    :param signed_source: where keys are fetched for that alone; none: they are those of an introspector, or missing.
     """
 
     settings: TokenIntrospector
@@ -58,6 +63,8 @@ class Linked(NamedTuple):
     source: RemoteSource | None
     issuer: str | None
     inquiry: Inquiry | None
+    signed: SignedUserinfo | None = None
+    signed_source: RemoteSource | None = None
 
     @property
     def issues(self) -> tuple[Issue, ...]:
@@ -102,6 +109,12 @@ class Linker:
             for linked in self._known.values()
             if linked.source and isinstance(linked.introspector, JwtIntrospector)
         }
+        # Apart from those, which are withdrawn once no introspector rests on them.
+        self._signed_sources = {
+            linked.signed_source: linked.signed.keys
+            for linked in self._known.values()
+            if linked.signed_source and linked.signed
+        }
 
     def link(
         self, parts: Iterable[Part], held: Collection[Key], faults: Faults, deleted: Collection[Key] = ()
@@ -130,7 +143,7 @@ class Linker:
         refuse_second_issuers(linked, faults)
         refuse_shared_issuers(linked, faults)
         refuse_shared_prefixes(linked, faults)
-        return tuple(linked)
+        return tuple(self._with_signed_userinfo(link, linked, providers) for link in linked)
 
     def _link(
         self, part: IntrospectorPart, provider: ProviderPart | None, issuers: Mapping[str, str], named: frozenset[str]
@@ -208,11 +221,11 @@ class Linker:
         settings = part.settings
         endpoint = self._endpoints.keys(settings, provider)
         source = RemoteSource(endpoint, settings.cache_ttl, settings.jwt.algorithms or ("RS256",))
-        return self._keys_at(source), source
+        return self._keys_at(source, self._sources), source
 
-    def _keys_at(self, source: RemoteSource) -> KeySource:
-        if source not in self._sources:
-            self._sources[source] = RemoteKeys(
+    def _keys_at(self, source: RemoteSource, sources: dict[RemoteSource, KeySource]) -> KeySource:
+        if source not in sources:
+            sources[source] = RemoteKeys(
                 self._http,
                 source.endpoint,
                 ttl=source.ttl,
@@ -220,7 +233,46 @@ class Linker:
                 rsa_algorithms=source.rsa_algorithms,
                 clock=self._clock,
             )
-        return self._sources[source]
+        return sources[source]
+
+    def _with_signed_userinfo(
+        self, link: Linked, linked: Iterable[Linked], providers: Mapping[str, ProviderPart]
+    ) -> Linked:
+        """`link`, whose provider may sign userinfo."""
+        name = link.settings.identity_provider
+        part = None if name is None else providers[name]
+        if part is None or not isinstance(part.provider.userinfo, UserinfoEndpoint):
+            return link
+        keys, algorithms, source = self._userinfo_keys(link, linked, part.settings)
+        client = part.settings.client
+        signed = SignedUserinfo(
+            keys,
+            algorithms,
+            client_id=None if client is None else client.id,
+            leeway=link.settings.jwt.leeway,
+            clock=self._clock,
+        )
+        provider = replace(part.provider, userinfo=part.provider.userinfo.verifying(signed))
+        return link._replace(provider=provider, signed=signed, signed_source=source)
+
+    def _userinfo_keys(
+        self, link: Linked, linked: Iterable[Linked], provider: IdentityProvider
+    ) -> tuple[KeySource, frozenset[str] | None, RemoteSource | None]:
+        """What verifies userinfo, which algorithms are permitted, and where the keys are fetched for that alone.
+
+        The introspector's own keys, or those of another one of the provider that is in force, or else the provider's.
+        """
+        for other in (link, *linked):
+            introspector = other.introspector
+            is_its = other.settings.identity_provider == provider.id and (other is link or other.in_force)
+            if is_its and isinstance(introspector, JwtIntrospector):
+                return introspector.keys, introspector.rules.algorithms, None
+        try:
+            endpoint = self._endpoints.userinfo_keys(provider)
+        except Rejected as rejected:
+            return NoKeys(rejected.within(f"IdentityProvider/{provider.id}").issues), None, None
+        source = RemoteSource(endpoint, link.settings.cache_ttl, ("RS256",))
+        return self._keys_at(source, self._signed_sources), None, source
 
     def _introspection_endpoint(self, settings: TokenIntrospector, inquiry: Inquiry) -> IntrospectionEndpoint:
         before = self._before.get(settings.id)

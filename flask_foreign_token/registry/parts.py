@@ -15,8 +15,8 @@ from ..introspection.static_keys import StaticKeys, UnusableSecret
 from ..policies.engines import Engines
 from ..policies.policy import CompiledPolicy, compile_policy
 from ..printable import shown
-from ..users.mapping import Path, Targets, check_to_scim
 from ..users.provider import Provider
+from ..users.to_scim import Path, Targets, check_to_scim
 from ..users.userinfo import TokenClaims, UserinfoEndpoint, UserinfoSource
 from .endpoints import ENDPOINTS, Endpoints
 from .resources import AccessPolicy, IdentityProvider, JwtSettings, Resource, TokenIntrospector, load
@@ -34,11 +34,12 @@ class ProviderPart(NamedTuple):
 
 
 class NoKeys:
-    """A :class:`.KeySource` without any: that of an introspector whose secret must not be used.
+    """A :class:`.KeySource` without any: that of an introspector whose secret must not be used, or of a provider whose
+    keys nobody knows where to fetch.
 
-    Nothing can be said of the tokens of its issuer, and whatever else is registered goes on.
+    Nothing can be said of what its issuer signs, and whatever else is registered goes on.
 
-    :param issues: what is wrong with the secret.
+    :param issues: what is wrong with the secret, or what is missing.
     """
 
     def __init__(self, issues: Sequence[Issue]) -> None:

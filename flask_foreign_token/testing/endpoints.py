@@ -63,7 +63,10 @@ def create_app(issuer: Issuer) -> Flask:
 
     def userinfo() -> ResponseReturnValue:
         with protector.acquire("openid") as verified:
-            return issuer.userinfo(verified.claims)
+            algorithm = issuer.userinfo_signed_response_alg
+            if algorithm is None:
+                return issuer.userinfo(verified.claims)
+            return Response(issuer.signed_userinfo(verified.claims, algorithm), mimetype="application/jwt")
 
     def introspection() -> ResponseReturnValue:
         response: Response = authorization.create_endpoint_response("introspection")

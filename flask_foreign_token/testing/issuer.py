@@ -55,6 +55,9 @@ class Issuer:
         secret ``my-client-secret``.
     :param people: the first is who :meth:`token` speaks of unless `sub` says otherwise. Default: ``testuser`` with the
         password ``testpass123``, called Test User, and the e-mail address ``testuser@example.com``.
+    :param userinfo_signed_response_alg: ``RS256``, ``ES256`` or ``EdDSA``: userinfo is a JWT signed with that, for the
+        client that the token was issued to (OpenID Connect Core 1.0, 5.3.2). Default: userinfo is JSON.
+    :raises ValueError: there are no clients, or no key for that algorithm.
     """
 
     delay: float
@@ -69,6 +72,7 @@ class Issuer:
         port: int = 0,
         clients: Sequence[Client] = (TUTORIAL_CLIENT,),
         people: Sequence[Person] = (TUTORIAL_PERSON,),
+        userinfo_signed_response_alg: str | None = None,
     ) -> None:
         if not clients:
             raise ValueError("an issuer has at least one client")
@@ -78,6 +82,9 @@ class Issuer:
         self.people = {person.username: person for person in people}
         self.path = _DEFAULT_PATH if issuer is None else urlsplit(issuer).path.rstrip("/")
         self.keys = SigningKeys()
+        if userinfo_signed_response_alg is not None:
+            self.keys.find(userinfo_signed_response_alg)
+        self.userinfo_signed_response_alg = userinfo_signed_response_alg
         self.references = References()
         self._issuer = issuer
         self._azp = clients[0].id
@@ -238,6 +245,12 @@ class Issuer:
     def userinfo(self, claims: Mapping[str, object]) -> dict[str, object]:
         """What its userinfo endpoint answers to a token with these `claims`."""
         return claim_sets.of_userinfo(claims, self._profile(claims.get("sub")))
+
+    def signed_userinfo(self, claims: Mapping[str, object], algorithm: str) -> str:
+        """The same as a JWT, signed with the newest key for `algorithm`."""
+        key = self.keys.find(algorithm)
+        said = {**self.userinfo(claims), "iss": self.issuer, "aud": claims.get("azp") or claims.get("client_id")}
+        return sign(_given(said), {"alg": algorithm, "typ": "JWT", "kid": key.kid}, key)
 
     def _asked(self, kind: Literal["jwt", "opaque"]) -> dict[str, object]:
         """Where an introspector of `kind` asks."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Protocol
 
 from ..errors import InsufficientScope, InvalidToken, ProviderUnavailable, Refusal
-from ..http import Answer, Http
+from ..http import Answer, Http, UselessAnswer
 from ..introspection.endpoints import Endpoint
 from ..introspection.frozen import thaw
 from ..introspection.restraint import Restraint
 from ..introspection.token import Credential, Token
+from .signed_userinfo import SignedUserinfo
 
 log = logging.getLogger(__name__)
 
@@ -47,32 +50,46 @@ class UserinfoEndpoint:
 
     :param endpoint: where it is.
     :param prefix: the word before the token in ``Authorization``.
+    :param signed: verifies what comes as a JWT; none: that is of no use.
+    :param restraint: shared with others who ask there; none: one of its own.
     :param clock: seconds since the epoch.
     """
 
     def __init__(
-        self, http: Http, endpoint: Endpoint, prefix: str = "Bearer", *, clock: Callable[[], float] = time.time
+        self,
+        http: Http,
+        endpoint: Endpoint,
+        prefix: str = "Bearer",
+        *,
+        signed: SignedUserinfo | None = None,
+        restraint: Restraint | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._http = http
         self._endpoint = endpoint
         self._prefix = prefix
-        self._restraint = Restraint(log, clock)
+        self._signed = signed
+        self._restraint = restraint or Restraint(log, clock)
+
+    def verifying(self, signed: SignedUserinfo) -> UserinfoEndpoint:
+        """The same endpoint, spared together with this one, where `signed` verifies what comes as a JWT."""
+        return UserinfoEndpoint(self._http, self._endpoint, self._prefix, signed=signed, restraint=self._restraint)
 
     def userinfo(self, token: Token, credential: Credential) -> Mapping[str, object]:
         """What the endpoint answers to the token; see :meth:`UserinfoSource.userinfo`."""
         subject = token.claims.get("sub")
         if not isinstance(subject, str):
             raise InvalidToken("the token has no sub, which that of userinfo must equal")
-        claims = self._claims(credential)
+        claims = self._claims(token, credential)
         # OpenID Connect Core 1.0 section 5.3.2: what is said of another subject must not be used.
         if claims.get("sub") != subject:
             raise InvalidToken("userinfo names another subject")
         return claims
 
-    def _claims(self, credential: Credential) -> Mapping[str, object]:
+    def _claims(self, token: Token, credential: Credential) -> Mapping[str, object]:
         asked_with = sha256(credential.token.encode()).digest()
         self._restraint.raise_if_resting(asked_with)
-        host, answer = self._restraint.exchange(self._endpoint, asked_with, lambda url: self._get(url, credential))
+        host, answer = self._restraint.exchange(self._endpoint, asked_with, partial(self._ask, token, credential))
         if isinstance(answer.json, dict):
             return answer.json
         if answer.status == HTTPStatus.UNAUTHORIZED:
@@ -81,9 +98,15 @@ class UserinfoEndpoint:
             raise self._refused(asked_with, InsufficientScope("openid"))
         raise self._useless(host, answer, asked_with)
 
-    def _get(self, url: str, credential: Credential) -> Answer:
+    def _ask(self, token: Token, credential: Credential, url: str) -> Answer:
+        """What `url` answers; of a JWT, what it says."""
         headers = {"Authorization": f"{self._prefix} {credential.token}"}
-        return self._http.get(url, headers=headers, logs_useless=False)
+        answer = self._http.get_json_or_jwt(url, headers=headers, logs_useless=False)
+        if answer.jwt is None:
+            return answer
+        if self._signed is None:
+            raise UselessAnswer(hint="signed userinfo: there are no keys")
+        return replace(answer, json=self._signed.claims(answer.jwt, token), jwt=None)
 
     def _refused(self, asked_with: bytes, refusal: Refusal) -> Refusal:
         self._restraint.rest_token(asked_with, refusal)

@@ -207,3 +207,17 @@ def test_a_stored_secret_that_is_wrong_fails_with_where_it_is(http: Http, issuer
 @pytest.mark.parametrize("error", ["invalid_grant", "invalid_scope"])
 def test_what_is_not_about_the_secret_does_not_ask_for_another(http: Http, issuer: Issuer, error: str) -> None:
     assert answered(http, issuer, {"error": error}, Login()).command == ()
+
+
+def test_userinfo_that_is_signed_is_verified(http: Http) -> None:
+    with Issuer(userinfo_signed_response_alg="ES256") as issuer:
+        good = about(examined(http, trusting(issuer), CLIENT), "client credentials: userinfo")
+        strict = trusting(issuer, jwt={"algorithms": ["RS256"]})
+        bad = about(examined(http, strict, CLIENT), "client credentials: userinfo")
+
+    assert (good.mark, good.found.partition(",")[0]) == (
+        "ok",
+        f"{issuer.userinfo_endpoint} speaks of the same subject",
+    )
+    assert bad.mark == "failed"
+    assert "signed userinfo: the algorithm is not permitted" in bad.found

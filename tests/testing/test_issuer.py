@@ -5,7 +5,7 @@ import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import pytest
@@ -345,6 +345,40 @@ def test_an_app_trusts_it_by_its_resources(make_app: MakeApp) -> None:
         assert (answer.status_code, answer.json["subject"]) == (200, "alice")
         assert answer.json["user"] is not None
         assert issuer.requests == {"jwks": 1, "userinfo": 1}
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+def test_userinfo_is_signed_for_the_client_of_the_token_where_it_is_told_to(
+    http: urllib3.PoolManager, algorithm: str
+) -> None:
+    with Issuer(userinfo_signed_response_alg=algorithm) as issuer:
+        asked = http.request(
+            "GET", issuer.userinfo_endpoint, headers={"Authorization": f"Bearer {issuer.token(azp='frontend', ward=7)}"}
+        )
+
+        assert (asked.status, asked.headers["Content-Type"]) == (200, "application/jwt")
+        header, claims = content(asked.data.decode())
+        assert header == {"alg": algorithm, "typ": "JWT", "kid": issuer.key_id(algorithm)}
+        assert claims.items() >= {"iss": issuer.issuer, "aud": "frontend", "ward": 7, "name": "Test User"}.items()
+
+
+def test_it_signs_userinfo_with_no_key_that_it_does_not_have() -> None:
+    with pytest.raises(ValueError, match="no RS512 key"):
+        Issuer(userinfo_signed_response_alg="RS512")
+
+
+@pytest.mark.parametrize("kind", ["jwt", "opaque"])
+def test_an_app_takes_what_it_signs(make_app: MakeApp, kind: Literal["jwt", "opaque"]) -> None:
+    with Issuer(userinfo_signed_response_alg="ES256") as issuer:
+        provider, introspector = issuer.resources(kind=kind)
+        app = make_app([{**provider, "jwks_uri": issuer.jwks_uri}, introspector, policy("all")])
+        token = issuer.token() if kind == "jwt" else issuer.opaque_token()
+
+        answer = ask(app, token, "/me")
+
+        assert answer.status_code == 200
+        assert answer.json["user"] is not None
+        assert issuer.requests["userinfo"] == issuer.requests["jwks"] == 1
 
 
 def test_an_app_that_trusts_it_by_resources_of_opaque_tokens_asks_it(make_app: MakeApp) -> None:

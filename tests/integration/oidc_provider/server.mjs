@@ -49,6 +49,10 @@ const configuration = {
   clients: [
     client('my-client', 'the-secret-of-my-client', { grant_types: ['client_credentials'] }),
     client('my-frontend', 'the-secret-of-my-frontend', { grant_types: [PERSON, 'refresh_token'] }),
+    client('my-signed-frontend', 'the-secret-of-my-signed-frontend', {
+      grant_types: [PERSON, 'refresh_token'],
+      userinfo_signed_response_alg: keys[0].alg,
+    }),
     // Two that ask about tokens; the secrets hold what must be encoded on the way (RFC 6749 section 2.3.1).
     client('my-api', 'the secret: 100% of my+api'),
     client('my-posting-api', 'the secret: 100% of my+posting&api', {
@@ -61,6 +65,7 @@ const configuration = {
     devInteractions: { enabled: false },
     introspection: { enabled: true },
     jwtIntrospection: { enabled: true },
+    jwtUserinfo: { enabled: true },
     resourceIndicators: { enabled: true, getResourceServerInfo: (context, resource) => resourceServer(resource) },
     revocation: { enabled: true },
   },
