@@ -5,6 +5,8 @@ from __future__ import annotations
 from .doctor import doctor
 from .explain import explain
 from .failures import Commands
+from .identifiers import link, rebind, unlink
+from .personal_data import export_user, forget
 from .policy import policy
 from .provider import provider
 from .resources import apply, delete, export, get, list_
@@ -26,5 +28,7 @@ commands = Commands(
         flask foreign-token list AccessPolicy
     """,
 )
+for _command in (link, unlink, rebind, export_user, forget):
+    users.add_command(_command)
 for _command in (provider, apply, list_, get, delete, export, users, policy, doctor, explain):
     commands.add_command(_command)

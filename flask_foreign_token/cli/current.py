@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ..application import Application
     from ..registry.catalog import Catalog
     from ..users.accounts import Accounts
+    from ..users.identifier_links import IdentifierLinks
+    from ..users.personal_data import PersonalData
 
 
 def application() -> Application:
@@ -30,6 +32,16 @@ def catalog() -> Catalog:
 def accounts() -> Accounts:
     """The app's users."""
     return application().runtime().accounts
+
+
+def links() -> IdentifierLinks:
+    """By which identifiers they are known."""
+    return application().runtime().links
+
+
+def personal_data() -> PersonalData:
+    """What is kept of them."""
+    return application().runtime().personal_data
 
 
 def program() -> str:

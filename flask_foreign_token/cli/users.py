@@ -34,7 +34,7 @@ def _identifier_of(ctx: click.Context, param: click.Parameter, value: str | None
 
 users = AppGroup(
     "users",
-    help="""Show users, and let them in or not.
+    help="""Show users, let them in or not, say by which identifiers they are known, and forget them.
 
     A user is made when a token is first seen, and is known by an identifier: the provider's system, and the subject.
     Where a command takes the ID of a user it takes "SYSTEM|VALUE" as well, in quotes, as "users list" prints it.
@@ -83,7 +83,7 @@ def show(id_: str, as_json: bool) -> None:
         flask foreign-token users show 6c0d7cf4-e037-40bd-9730-f0058e29b693
         flask foreign-token users show "keycloak|80d869bd-7805-5c3c-993d-bd2f1bdbc5ac"
     """
-    user = accounts().get(_id_of(id_))
+    user = accounts().get(id_of(id_))
     if user is None:
         raise Failure(f"User/{id_}: is not stored")
     print_resource(user.resource, as_json)
@@ -121,14 +121,14 @@ def activate(ids: tuple[str, ...], as_json: bool) -> None:
 
 def _set_active(ids: tuple[str, ...], active: bool, as_json: bool) -> None:
     try:
-        changed = accounts().set_active(list(map(_id_of, ids)), active)
+        changed = accounts().set_active(list(map(id_of, ids)), active)
     except Rejected as rejected:
         raise Failure(NOTHING_CHANGED, *reasons(rejected)) from None
     done = {"updated": "activated" if active else "deactivated"}
     print_outcomes({("User", user.id): done.get(outcome, outcome) for outcome, user in changed}, as_json)
 
 
-def _id_of(name: str) -> str:
+def id_of(name: str) -> str:
     """The id of the user that `name` is the id of, or else the identifier, ``SYSTEM|VALUE``."""
     if "|" not in name or accounts().get(name) is not None:
         return name

@@ -15,8 +15,11 @@ from flask_foreign_token.testing import Issuer
 
 from ..admin.asking import ADMIN
 from ..apps import (
+    SECRET,
     ask,
+    introspector,
     policy,
+    provider,
     rows,
     secret_token,
     trusting,
@@ -245,6 +248,34 @@ def test_policies_see_the_user_that_would_be_made(make_app: MakeApp, issuer: Iss
 
     assert explained(app, "--token", token, "GET", "/patients").exit_code == 0
     assert ask(app, token).status_code == 200
+
+
+def test_a_user_who_would_be_linked_is_told_and_shown_to_policies(make_app: MakeApp, issuer: Issuer) -> None:
+    said = {"email": "ann@example.org", "email_verified": True}
+    linked = policy("linked", {"user": {"identifier": {"$contains": {"system": "keycloak", "value": "ann"}}}})
+    of_entra = introspector("of-entra", "entra", jwt={"iss": "https://entra.example", "secret": SECRET})
+    app = make_app([*trusting_a_secret(linked), provider("entra", match_by="email"), of_entra])
+    ask(app, secret_token(issuer, sub="ann", **said))
+    ((id_,),) = rows(app, "SELECT id FROM foreign_token_user")
+    token = secret_token(issuer, sub="a-7", iss="https://entra.example", **said)
+
+    result = explained(app, "--token", token, "GET", "/patients")
+
+    assert f"a request would link it to User/{id_}, whose verified address is the same" in result.stdout
+    assert result.exit_code == 0
+    assert rows(app, "SELECT count(*) FROM foreign_token_identifier") == [(1,)]
+
+
+def test_it_is_told_that_the_apps_function_for_new_users_is_not_asked(
+    app: Flask, foreign_token: ForeignToken, issuer: Issuer
+) -> None:
+    @foreign_token.new_user
+    def refuse(new: object) -> None:
+        raise AssertionError("the function must not run")
+
+    result = explained(app, "--token", secret_token(issuer, sub="ann"), "GET", "/patients")
+
+    assert "the app's function for new users was not asked" in result.stdout
 
 
 def test_a_user_who_is_not_made_is_told(make_app: MakeApp, issuer: Issuer) -> None:
