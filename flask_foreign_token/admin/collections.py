@@ -15,7 +15,8 @@ from ..registry.resources import identify
 if TYPE_CHECKING:
     from ..registry.catalog import Catalog
     from ..registry.resources import Key
-    from ..users.accounts import Accounts, ShownUser
+    from ..users.account_access import ShownUser
+    from ..users.accounts import Accounts
 
 Identifier = tuple[str | None, str]
 """System and value; without a system, of any."""

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from .database import RegistryTables
 
 USER = "User"
-"""The type of a change that concerns a user; its `ref` is the user's key as a text."""
+"""The type of a change that concerns a user; its `ref` is the user's key as a text, or :data:`EVERYBODY`."""
+
+EVERYBODY = ""
+"""The `ref` of a change that concerns all users: nothing that is remembered of any may be used."""
+
+MAX_REF = 255
+"""Characters of a `ref`."""
 
 
 class Change(NamedTuple):
@@ -29,7 +35,7 @@ class Change(NamedTuple):
 
     :param id: its place in the feed, from 1.
     :param type: of the resource that changed, or :data:`USER`.
-    :param ref: the resource's id, or the user's key as a text.
+    :param ref: the resource's id, or the user's key as a text; :data:`EVERYBODY` stands for all of them.
     :param at: when, in seconds since the epoch, to the millisecond.
     """
 
@@ -41,6 +47,15 @@ class Change(NamedTuple):
 
 BEGINNING = Change(0, "", "", 0.0)
 """What stands before the first change. It is stored too, as the row that writers lock."""
+
+
+def user_ref(key: str | None) -> str:
+    """The `ref` of a change of a user.
+
+    :param key: as a text; none: of all users. There is no place for one that is longer than :data:`MAX_REF`, so that
+        everybody is meant.
+    """
+    return EVERYBODY if key is None or len(key) > MAX_REF else key
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +111,17 @@ class ChangeFeed:
     def writing(self) -> Iterator[Connection]:
         """A transaction that may :meth:`append`; there is one at a time, on all machines.
 
-        What must hold together with the feed is read and written in it. It should be short.
+        What must hold together with the feed is read and written in it. It should be short, and everybody else waits
+        for as long as it does for a lock of the application's: it is a bounded one.
 
         :raises DatabaseUnavailable: as for :meth:`Transactions.writing`.
         """
         self._ensure_beginning()
         beginning = select(self._table.c.id).where(self._table.c.id == BEGINNING.id)
-        with self._transactions.writing() as connection:
+        with self._transactions.writing(bounded=True) as connection:
             # Nothing is read before this, so what is read after it is what the last writer left. SQLite knows no
             # FOR UPDATE; there the transaction has been the only writer's since it began.
-            connection.execute(beginning.with_for_update())
+            connection.execute(beginning.with_for_update(key_share=True))
             yield connection
 
     def append(self, connection: Connection, subjects: Sequence[tuple[str, str]]) -> tuple[Change, ...]:

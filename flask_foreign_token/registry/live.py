@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from ..errors import REST, DatabaseUnavailable, Issue, RegistryUnavailable, Rejected
 from ..telling import tell
-from .feed import USER, Change, ChangeFeed, News
+from .feed import EVERYBODY, USER, Change, ChangeFeed, News
 from .registry import Contents, Registry
 from .snapshot import RegistrySnapshot, SnapshotBuilder
 
@@ -25,8 +25,8 @@ class LiveRegistry:
     Before the first snapshot everybody waits for the one that loads it. Made once a process.
 
     :param prepare: called before the first look; makes the tables.
-    :param on_user_change: called with a user's key as a text when the feed says that the user changed; with ``None``
-        when nothing that is remembered of any user may be used.
+    :param on_user_change: called, once a look, with the keys as texts of users of whom the feed says that they changed;
+        with ``None`` when nothing that is remembered of any user may be used.
     :param poll: seconds between two looks.
     :param clock: seconds that only go forward.
     """
@@ -38,7 +38,7 @@ class LiveRegistry:
         builder: SnapshotBuilder,
         *,
         prepare: Callable[[], None],
-        on_user_change: Callable[[str | None], None],
+        on_user_change: Callable[[Collection[str] | None], None],
         poll: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -146,11 +146,11 @@ class LiveRegistry:
             self._feed_fault = unavailable
             return None
         self._feed_fault = None
-        if news.interrupted:
+        users = {change.ref for change in news.changes if change.type == USER}
+        if news.interrupted or EVERYBODY in users:
             self._on_user_change(None)
-        for change in news.changes:
-            if change.type == USER:
-                self._on_user_change(change.ref)
+        elif users:
+            self._on_user_change(users)
         return news
 
     def _heard(self) -> News:

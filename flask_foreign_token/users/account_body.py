@@ -15,13 +15,12 @@ from ..printable import shown
 from ..registry.edits import MAX_BODY
 from ..registry.fields import Flag, Group, Items, Line, Object, StrictSchema, Text, flatten, meaning
 from ..tables import is_storable
-from .mapping import MAX_DEPTH, RESERVED, is_too_deep
+from .identifier import Pair
+from .nesting import MAX_DEPTH, is_too_deep
+from .user_resource import RESERVED
 
 MAX_IDENTIFIERS = 100
 """Identifiers that a user may be given."""
-
-Pair = tuple[str, str]
-"""System and value of an identifier."""
 
 Fault = tuple[str, str]
 """A path in the body, and the reason."""
@@ -68,7 +67,7 @@ class AccountBody:
 
     :param identifiers: (system, value) of each, no two the same.
     :param data: userinfo.
-    :param attributes: the members that are not among :data:`~.mapping.RESERVED`.
+    :param attributes: the members that are not among :data:`~.user_resource.RESERVED`.
     """
 
     identifiers: tuple[Pair, ...] = field(repr=False)
@@ -81,7 +80,7 @@ def read_account(body: object, id_: str | None) -> AccountBody:
     """What `body` says of the user.
 
     :param body: a User resource, at most 1 MiB of JSON; its objects and lists are nested at most
-        :data:`~.mapping.MAX_DEPTH` deep.
+        :data:`~.nesting.MAX_DEPTH` deep.
     :param id_: which it must have, if it has one; none: it must have none.
     :raises Rejected: names every fault by its path.
     """
@@ -100,6 +99,18 @@ def read_account(body: object, id_: str | None) -> AccountBody:
         data=loaded["data"],
         attributes=attributes,
     )
+
+
+def read_pair(pair: Pair) -> Pair:
+    """`pair`, if it can name anybody.
+
+    :raises Rejected: names every fault by its path in a User resource with this identifier.
+    """
+    try:
+        IdentifierSchema().load(dict(zip(("system", "value"), pair, strict=True)))
+    except ValidationError as error:
+        raise Rejected([Issue("", f"identifier.{path}", reason) for path, reason in flatten(error.messages)]) from None
+    return pair
 
 
 def _plain(body: object) -> dict[str, Any]:

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm as sa_orm
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.ext.hybrid import hybrid_property
 
-from ..errors import Rejected
-from .account_body import Pair
-from .account_plan import pair_of
+from ..errors import Issue, Rejected
+from ..policies.equality import equal
+from .identifier import Pair
+from .models import Models
+from .own_attributes import Unfit
+from .own_members import demand
 from .store import (
     insert_user,
     row_of,
+    set_own,
     statement_to_get,
     statement_to_list,
     stored_user,
     users_of,
 )
 from .stored_user import StoredUser, identifier_id
-
-if TYPE_CHECKING:
-    from .models import Models
 
 
 class AccountRows:
@@ -39,7 +42,7 @@ class AccountRows:
 
     @property
     def settable(self) -> bool:
-        """Whether the app's own attribute can be written."""
+        """Whether the app's active attribute can be written."""
         return self._active_kind is not None
 
     def get(self, connection: sa.Connection, key: object) -> StoredUser | None:
@@ -47,12 +50,20 @@ class AccountRows:
         rows = connection.execute(self._get, {"asked": key}).all()
         return stored_user(self._models, rows) if rows else None
 
-    def locked(self, connection: sa.Connection, key: object) -> StoredUser | None:
-        """As :meth:`get`; nobody else changes the row before the transaction ends."""
-        connection.execute(sa.select(self._models.key).where(self._models.key == key).with_for_update()).all()
+    def locked(self, connection: sa.Connection, key: object, *, to_delete: bool = False) -> StoredUser | None:
+        """As :meth:`get`; nobody else changes the user before the transaction ends.
+
+        :param to_delete: on PostgreSQL, wait for whoever has stored a row that refers to the user, as a delete must.
+            Any other change need not: the app's transactions go on for as long as they like.
+        """
+        user = sa.select(self._models.key).where(self._models.key == key)
+        # Of these a refresh changes what it says without a look at the user.
+        identifiers = sa.select(self._table.c.id).where(self._table.c.user_id == key).order_by(self._table.c.id)
+        for rows in (user, identifiers):
+            connection.execute(rows.with_for_update(key_share=not to_delete)).all()
         return self.get(connection, key)
 
-    def named(self, connection: sa.Connection, system: str | None, value: str) -> list[str]:
+    def identifier_ids(self, connection: sa.Connection, system: str | None, value: str) -> list[str]:
         """The :func:`~.store.identifier_id` of each identifier with this very value, of any system if that is none."""
         if system is not None:
             return [identifier_id(system, value)]
@@ -97,12 +108,15 @@ class AccountRows:
         )
         return {asked[row.id]: row.key for row in connection.execute(query)}
 
-    def insert(self, connection: sa.Connection, key: object | None, *, active: bool) -> StoredUser:
+    def insert(
+        self, connection: sa.Connection, key: object | None, *, active: bool, own: Mapping[str, object]
+    ) -> StoredUser:
         """A new user.
 
         :param key: none: one that the app's model gives.
-        :raises Rejected: the app's class cannot be made without arguments, or has no key to give.
-        :raises sqlalchemy.exc.IntegrityError: the app's model refuses the row.
+        :param own: those of the app's own attributes that are to be set.
+        :raises Rejected: the app's class cannot be made with these alone, does not take one, or has no key to give.
+        :raises sqlalchemy.exc.IntegrityError: the app's model refuses the row; see :meth:`refusal`.
         """
         attributes: dict[str, object] = {}
         if self._active_kind is not None and self._models.active_attribute is not None:
@@ -112,26 +126,85 @@ class AccountRows:
             # What outlived a user of that key, where the database enforces no foreign keys, must not come back.
             self._delete_where(connection, self._table.c.user_id == key)
         try:
-            user = self._models.user()
-        except TypeError:
-            raise Rejected.at("", self._models.refusal) from None
+            user = self._models.make(own)
+        except Unfit as unfit:
+            raise _unfit(unfit) from None
         for name, value in attributes.items():
             setattr(user, name, value)
-        return insert_user(self._models, connection, user)
+        try:
+            return insert_user(self._models, connection, user)
+        except StatementError as error:
+            if is_of_the_value(error):
+                raise self.refusal(own) from None
+            raise
+
+    def refusal(self, own: Mapping[str, object]) -> Rejected:
+        """Why the app's model may have refused a new user.
+
+        :param own: those of the app's own attributes that were set.
+        """
+        wanting = set(self._models.wanting)
+        if missing := [name for name in self._models.own if name in wanting and name not in own]:
+            return Rejected([Issue("", name, demand(self._models.own[name], None)) for name in missing])
+        if not own or wanting - own.keys():
+            return Rejected.at("", self._models.refusal)
+        return _forbidden(own)
 
     def write(self, connection: sa.Connection, before: StoredUser, after: StoredUser) -> None:
         """Store what differs."""
-        old = {pair_of(identifier): identifier for identifier in before.identifiers}
-        new = {pair_of(identifier): identifier for identifier in after.identifiers}
+        old = {identifier.pair: identifier for identifier in before.identifiers}
+        new = {identifier.pair: identifier for identifier in after.identifiers}
         self.delete_identifiers(connection, old.keys() - new.keys())
         for pair, identifier in new.items():
             if pair in old and identifier is not old[pair]:
                 row = row_of(after.key, identifier)
                 connection.execute(sa.update(self._table).where(self._table.c.id == row["id"]).values(row))
-        if rows := [row_of(after.key, identifier) for pair, identifier in new.items() if pair not in old]:
-            connection.execute(sa.insert(self._table), rows)
+        if own := {name: value for name, value in after.own.items() if not equal(before.own.get(name), value)}:
+            self._set_own(connection, after.key, own)
         if before.enabled != after.enabled and self._active_kind is not None:
             self._set(connection, after.key, self._active_kind(after.enabled))
+        # Last, as of a newcomer, so that no two wait for each other where one of the app's attributes must be unique.
+        if rows := [row_of(after.key, identifier) for pair, identifier in new.items() if pair not in old]:
+            connection.execute(sa.insert(self._table), rows)
+
+    def _set_own(self, connection: sa.Connection, key: object, own: Mapping[str, object]) -> None:
+        try:
+            with connection.begin_nested():
+                set_own(self._models, connection, key, own)
+        except Unfit as unfit:
+            raise _unfit(unfit) from None
+        except StatementError as error:
+            if isinstance(error, IntegrityError) or is_of_the_value(error):
+                raise _forbidden(own) from None
+            raise
+
+    def clear_own(self, connection: sa.Connection, user: StoredUser) -> list[str]:
+        """Set the app's own attributes of a user to null, those that can be; return the others."""
+        held = [name for name, value in user.own.items() if value is not None]
+        return self._set_each(connection, user.key, dict.fromkeys(held))
+
+    def set_fitting(self, connection: sa.Connection, user: StoredUser, own: Mapping[str, object]) -> StoredUser:
+        """The user with some of the app's own attributes set.
+
+        Those that do not take it are null, or what the model gives them; or they stay, where they take that neither.
+        """
+        models = self._models.own
+        unfit = self._set_each(connection, user.key, own)
+        less = {name: None if models[name].nullable else models[name].default for name in unfit}
+        kept = self._set_each(connection, user.key, less)
+        after = {name: value for name, value in {**own, **less}.items() if name not in kept}
+        return replace(user, own={**user.own, **after})
+
+    def _set_each(self, connection: sa.Connection, key: object, own: Mapping[str, object]) -> list[str]:
+        """Those that the app's model does not take."""
+        kept = [name for name, value in own.items() if not self._models.own[name].takes(value)]
+        for name, value in own.items():
+            if name not in kept:
+                try:
+                    self._set_own(connection, key, {name: value})
+                except Rejected:
+                    kept.append(name)
+        return kept
 
     def _set(self, connection: sa.Connection, key: object, value: object) -> None:
         # Through the mapper, so that the app's own listeners and columns that follow others take notice.
@@ -140,16 +213,30 @@ class AccountRows:
             setattr(user, str(self._models.active_attribute), value)
             session.flush()
 
-    def delete(self, connection: sa.Connection, key: object) -> None:
+    def delete(self, connection: sa.Connection, key: object) -> bool:
         """Delete a user, with all that the app's model says goes with it, and their identifiers.
 
-        :raises sqlalchemy.exc.IntegrityError: other rows refer to the user.
-        :raises AssertionError: likewise.
+        :return: false: other rows refer to the user, and nothing was deleted.
         """
-        self._delete_where(connection, self._table.c.user_id == key)
-        with sa_orm.Session(connection, join_transaction_mode="rollback_only") as session:
-            session.delete(session.get_one(self._models.user, key))
-            session.flush()
+        try:
+            with connection.begin_nested():
+                self._delete_where(connection, self._table.c.user_id == key)
+                with sa_orm.Session(connection, join_transaction_mode="rollback_only") as session:
+                    session.delete(session.get_one(self._models.user, key))
+                    session.flush()
+        # The mapper asserts that no row is left whose own primary key names the user.
+        except (IntegrityError, AssertionError):
+            return False
+        return True
+
+    def bind(self, connection: sa.Connection, system: str, issuer: str) -> int:
+        """Let `issuer` vouch for all identifiers of a system, byte by byte; one statement.
+
+        :return: for how many it did not before.
+        """
+        columns = self._table.c
+        others = sa.and_(_is(connection, columns.system, system), ~_is(connection, columns.issuer, issuer))
+        return connection.execute(sa.update(self._table).where(others).values(issuer=issuer)).rowcount
 
     def delete_identifiers(self, connection: sa.Connection, pairs: Collection[Pair]) -> None:
         """Delete those identifiers."""
@@ -160,8 +247,31 @@ class AccountRows:
         connection.execute(sa.delete(self._table).where(where))
 
 
+def is_of_the_value(error: StatementError) -> bool:
+    """Whether it is the value that a column cannot have."""
+    return isinstance(error, DataError) or not isinstance(error, DBAPIError)
+
+
+def _unfit(unfit: Unfit) -> Rejected:
+    return Rejected([Issue("", name, "is not what the application's model takes") for name in unfit.name.split(", ")])
+
+
+def _forbidden(own: Mapping[str, object]) -> Rejected:
+    reason = "cannot be that: a constraint of the application's model forbids it"
+    if len(own) == 1:
+        return Rejected.at(next(iter(own)), reason)
+    return Rejected.at("", f"{', '.join(own)}: one of them {reason}")
+
+
+def _is(connection: sa.Connection, column: sa.Column[Any], text: str) -> sa.ColumnElement[bool]:
+    """Whether a column holds this very text, where MariaDB leaves blanks at the end, or letter case, out of account."""
+    if connection.dialect.name in {"mysql", "mariadb"}:
+        return sa.cast(column, sa.LargeBinary) == text.encode()
+    return column == text
+
+
 def _active_kind(models: Models) -> type[bool] | type[int] | None:
-    """What the app's own attribute is set to; none: it cannot be set, or there is none."""
+    """What the app's active attribute is set to; none: it cannot be set, or there is none."""
     if models.active_attribute is None:
         return None
     mapper = sa.inspect(models.user)

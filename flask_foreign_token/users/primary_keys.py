@@ -55,6 +55,25 @@ def new_key(column: sa.Column[Any], text: str) -> Any:
     return key
 
 
+def text_of(model: type[Any], user: object) -> str:
+    """The text of a primary key.
+
+    :param model: the app's.
+    :param user: one of its rows, or the primary key itself.
+    :raises Rejected: it is ``None``, a row of another model, or one that has not been stored.
+    """
+    if user is None:
+        raise Rejected.at("", f"there is no user: None; what works is a stored {model.__name__} or its primary key")
+    row = sa.inspect(user, raiseerr=False)
+    if row is None:
+        return str(user)
+    if not isinstance(user, model):
+        raise Rejected.at("", f"a {type(user).__name__} is no {model.__name__}, and no primary key of one")
+    if not row.identity:
+        raise Rejected.at("", f"the {model.__name__} has not been stored yet; commit it first")
+    return str(row.identity[0])
+
+
 def is_counted(column: sa.Column[Any]) -> bool:
     """Whether the database counts the keys up; one that somebody else gives would be in the way of that."""
     if _kind(column) is not int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -10,15 +11,18 @@ import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import orm as sa_orm
 
-from flask_foreign_token.errors import Conflict, InvalidToken, Rejected
+from flask_foreign_token.errors import Conflict, DatabaseUnavailable, InvalidToken, Rejected
 from flask_foreign_token.registry.edits import ABSENT
 from flask_foreign_token.tables import create_missing
-from flask_foreign_token.users.accounts import ShownUser
-from flask_foreign_token.users.mapping import MAX_DEPTH
+from flask_foreign_token.users.account_access import ShownUser
+from flask_foreign_token.users.nesting import MAX_DEPTH
 
-from ..users.accounts import Desk, faults_of, named
+from ..users.accounts import SYSTEMS, Desk, a_staff_desk, faults_of, named
 from ..users.conftest import LOOK_ALIKES, Says, World, a_credential, a_provider, a_token, a_world, at_once, closed
 from .servers import SERVERS
+
+SHORT = 300
+"""Milliseconds that an operator waits; MariaDB knows whole seconds only."""
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -67,6 +71,16 @@ def staff(server_url: str) -> Iterator[Staff]:
     with staff.world.app.app_context():
         staff.world.db.drop_all()
     closed(staff.world)
+
+
+@contextmanager
+def own_transaction(staff: Staff) -> Iterator[sa_orm.Session]:
+    """One of the app's, which is not committed."""
+    with staff.world.app.app_context():
+        try:
+            yield staff.world.db.session
+        finally:
+            staff.world.db.session.rollback()
 
 
 def nested(depth: int) -> Any:
@@ -244,3 +258,97 @@ def test_a_user_to_whom_other_rows_refer_is_not_deleted_before_those_are(staff: 
         connection.execute(sa.delete(staff.notes[0].__table__))
     desk.accounts.delete(key)
     assert staff.world.population == (0, 0)
+
+
+def test_all_identifiers_of_a_system_are_rebound_byte_by_byte(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(world)
+    for number, system in enumerate(("keycloak", "Keycloak", "keycloak ")):
+        monkeypatch.setitem(SYSTEMS, system, "https://idp.example/A")
+        desk.put(f"of {number}", identifier=named("ann", system=system))
+    monkeypatch.setitem(SYSTEMS, "keycloak", "https://idp.example/a")
+
+    assert desk.links.rebind("keycloak", "https://idp.example/a") == 1
+    assert desk.links.rebind("keycloak", "https://idp.example/a") == 0
+
+    assert {system: issuer[-1] for (system, _), issuer in desk.issuers().items()} == {
+        "keycloak": "a",
+        "Keycloak": "A",
+        "keycloak ": "A",
+    }
+
+
+def test_a_user_is_linked_unlinked_and_forgotten(world: World) -> None:
+    desk = Desk(world)
+    key = desk.meet("ann", email="ann@example.com")
+
+    desk.links.link(key, ("entra", "a1"))
+    desk.links.unlink(key, ("entra", "a1"))
+    desk.personal_data.forget(key)
+
+    assert desk.events == [("updated", key), ("updated", key), ("deactivated", key)]
+    assert world.population == (0, 0)
+
+
+def test_a_row_that_refers_to_a_user_holds_up_who_deletes_them_and_others_on_mariadb_only(staff: Staff) -> None:
+    desk = Desk(staff.world, wait=SHORT)
+    key = desk.meet("ann")
+
+    with own_transaction(staff) as session:
+        session.add(staff.notes[0](author_id=int(key)))
+        session.flush()
+        if staff.world.engine.dialect.name == "postgresql":
+            desk.accounts.set_active([key], False)
+            desk.links.link(key, ("entra", "a1"))
+        else:
+            with pytest.raises(DatabaseUnavailable):
+                desk.accounts.set_active([key], False)
+        with pytest.raises(DatabaseUnavailable):
+            desk.accounts.delete(key)
+
+    desk.accounts.set_active([key], False)
+    assert desk.accounts.get(key).resource["inactive"] is True
+
+
+def test_what_the_app_has_changed_and_not_committed_holds_up_an_operator_for_a_while(staff: Staff) -> None:
+    desk = Desk(staff.world, wait=SHORT)
+    ann, bob = desk.meet("ann"), desk.meet("bob")
+
+    with own_transaction(staff) as session:
+        session.get(staff.world.models.user, int(ann)).is_active = False
+        session.flush()
+        with pytest.raises(DatabaseUnavailable):
+            desk.accounts.set_active([ann], False)
+        desk.accounts.set_active([bob], False)
+
+    assert desk.events == [("deactivated", bob)]
+    desk.accounts.set_active([ann], False)
+
+
+def test_how_long_the_app_itself_waits_stays_as_it_was(staff: Staff) -> None:
+    with staff.world.engine.connect() as connection:
+        setting = {"postgresql": "SHOW lock_timeout", "mariadb": "SELECT @@innodb_lock_wait_timeout"}
+        ask = setting["postgresql" if connection.dialect.name == "postgresql" else "mariadb"]
+        before = connection.exec_driver_sql(ask).scalar_one()
+    with staff.world.transactions.writing(bounded=True) as connection:
+        meanwhile = connection.exec_driver_sql(ask).scalar_one()
+        process = connection.connection.driver_connection
+
+    with staff.world.engine.connect() as connection:
+        assert connection.connection.driver_connection is process
+        assert connection.exec_driver_sql(ask).scalar_one() == before
+    assert str(meanwhile) in {"15", "15s"}
+
+
+def test_a_user_whose_key_is_too_long_for_the_feed_can_be_kept_out(server_url: str) -> None:
+    columns = {
+        "id": sa.Column(sa.String(400), primary_key=True, default=lambda: "k" * 300),
+        "is_active": sa.Column(sa.Boolean, default=True),
+    }
+    desk = a_staff_desk(server_url, active_attribute="is_active", **columns)
+
+    desk.accounts.set_active([desk.meet("ann")], False)
+
+    assert desk.announced == [("User", "")]
+    with desk.world.app.app_context():
+        desk.world.db.drop_all()
+    closed(desk.world)

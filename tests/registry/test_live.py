@@ -12,7 +12,7 @@ from flask_foreign_token.errors import REST, DatabaseUnavailable, RegistryUnavai
 from flask_foreign_token.http import Http
 from flask_foreign_token.registry.database import DatabaseRegistry, RegistryTables
 from flask_foreign_token.registry.edits import Edit
-from flask_foreign_token.registry.feed import USER, ChangeFeed
+from flask_foreign_token.registry.feed import EVERYBODY, USER, ChangeFeed
 from flask_foreign_token.registry.file import FileRegistry
 from flask_foreign_token.registry.live import LiveRegistry
 from flask_foreign_token.registry.registry import Registry
@@ -51,7 +51,7 @@ class Place:
         self.feed = ChangeFeed(Transactions(engine), tables)
         self.store = DatabaseRegistry(Transactions(engine), tables, self.feed)
         self.builder = SnapshotBuilder(Http(), require_audience=True, default_audience=None, key_grace=0)
-        self.users: list[str | None] = []
+        self.users: list[set[str] | None] = []
         self.prepared = 0
         self.failure: DatabaseUnavailable | None = None
 
@@ -61,7 +61,7 @@ class Place:
             self.feed,
             self.builder,
             prepare=self.prepare,
-            on_user_change=self.users.append,
+            on_user_change=lambda keys: self.users.append(None if keys is None else set(keys)),
             poll=POLL,
             clock=self.clock,
         )
@@ -137,7 +137,40 @@ def test_users_that_changed_are_told_and_bring_no_new_snapshot(place: Place) -> 
     place.clock.now += POLL
 
     assert live.current() is first
-    assert place.users == ["17"]
+    assert place.users == [{"17"}]
+
+
+def test_all_users_of_one_look_are_told_at_once(place: Place) -> None:
+    live = place.live()
+    live.current()
+    for user in ("17", "4", "17"):
+        place.announce(user)
+
+    live.refresh()
+    live.refresh()
+
+    assert place.users == [{"17", "4"}]
+
+
+def test_a_change_of_everybody_is_told_instead_of_those_beside_it(place: Place) -> None:
+    live = place.live()
+    live.current()
+    for user in ("17", EVERYBODY, "4"):
+        place.announce(user)
+
+    live.refresh()
+
+    assert place.users == [None]
+
+
+def test_a_change_of_everybody_lets_every_user_be_forgotten(place: Place) -> None:
+    live = place.live()
+    live.current()
+    place.announce(EVERYBODY)
+
+    live.refresh()
+
+    assert place.users == [None]
 
 
 def test_a_feed_that_was_emptied_lets_every_user_be_forgotten(
@@ -260,7 +293,7 @@ def test_a_file_serves_though_the_database_cannot_be_asked(place: Place, tmp_pat
     place.clock.now += POLL
     live.current()
 
-    assert place.users == ["17"]
+    assert place.users == [{"17"}]
 
 
 def test_one_thread_looks_while_the_others_go_on(place: Place) -> None:

@@ -9,7 +9,7 @@ import pytest
 from flask_foreign_token.errors import Rejected
 from flask_foreign_token.registry.edits import MAX_BODY
 from flask_foreign_token.users.account_body import MAX_IDENTIFIERS, AccountBody, read_account
-from flask_foreign_token.users.mapping import MAX_DEPTH
+from flask_foreign_token.users.nesting import MAX_DEPTH
 
 ANN = {"system": "keycloak", "value": "ann"}
 

@@ -10,8 +10,8 @@ from flask_foreign_token.errors import Conflict, InvalidToken, NotStored
 from flask_foreign_token.registry.edits import ANY
 from flask_foreign_token.users.stored_user import identifier_id
 
-from .accounts import Desk, faults_of, named, without_meta
-from .conftest import ISSUER, Says, World, a_credential, a_provider, a_token, statements
+from .accounts import Desk, a_staff_desk, faults_of, named, without_meta
+from .conftest import ISSUER, Says, World, a_credential, a_provider, a_token, closed, statements
 
 
 @pytest.fixture
@@ -338,6 +338,35 @@ def test_the_session_of_the_app_has_no_part_in_it(memory: World) -> None:
         assert [user.id for user in session.new] == ["pending"]
         session.rollback()
     assert memory.population == (0, 0)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_who_is_inactive_must_not_lose_all_identifiers(desk: Desk, before: bool) -> None:
+    user = desk.put("7", identifier=named("ann", "nan"), inactive=before)
+
+    for body in ({}, {"identifier": []}):
+        [(resource, path, reason)] = faults_of(desk.put, "7", inactive=True, **body)
+        assert (resource, path) == ("User/7", "identifier")
+        assert "would make a new user" in reason
+
+    assert desk.accounts.get("7") == user
+    assert desk.outcome("7", {"identifier": named("nan"), "inactive": True}) == "updated"
+    assert desk.outcome("7", {}) == "updated"
+    assert desk.outcome("7", {"inactive": True}) == "updated"
+
+
+@pytest.mark.parametrize(("length", "announced"), [(255, "k" * 255), (256, "")], ids=["longest", "too long"])
+def test_a_change_of_a_user_whose_key_is_too_long_for_the_feed_is_one_of_everybody(length: int, announced: str) -> None:
+    columns = {
+        "id": sa.Column(sa.String(400), primary_key=True, default=lambda: "k" * length),
+        "is_active": sa.Column(sa.Boolean, default=True),
+    }
+    desk = a_staff_desk("sqlite://", active_attribute="is_active", **columns)
+
+    desk.accounts.set_active([desk.meet("ann")], False)
+
+    assert (desk.announced, desk.forgotten) == ([("User", announced)], ["k" * length])
+    closed(desk.world)
 
 
 # ---- to delete

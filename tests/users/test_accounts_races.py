@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from flask_foreign_token.errors import Conflict, Rejected
-from flask_foreign_token.users.accounts import ShownUser
+from flask_foreign_token.users.account_access import ShownUser
 
 from .accounts import Desk, faults_of, named
 from .conftest import Says, World, a_credential, a_provider, a_token, at_once
