@@ -119,7 +119,8 @@ def _absent(transactions: Transactions, tables: Sequence[Table]) -> list[str]:
 
 @contextmanager
 def alone(connection: Connection) -> Iterator[None]:
-    """A block that is in one process at a time, on all machines, where tables are made or altered.
+    """A block that is in one process at a time, on all machines: where tables are made or altered, or several users
+    written.
 
     On SQLite the transaction itself is the lock, since it began as a writer's.
     """

@@ -7,13 +7,13 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TypeVar, cast
 
-from sqlalchemy import URL, Connection, Engine
+from sqlalchemy import URL, Connection, Engine, func, select
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, StatementError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import StaticPool
 
@@ -22,7 +22,7 @@ from .errors import DatabaseUnavailable
 _Kind = TypeVar("_Kind", bound=Engine)
 
 WAIT = 15_000
-"""Milliseconds that a writer waits while another one holds an SQLite file."""
+"""Milliseconds that a writer waits while another one holds an SQLite file, or who is bounded, a row."""
 
 MISSING = "a table is missing: `flask db upgrade` makes it where Flask-Migrate is used, `db.create_all()` elsewhere"
 
@@ -30,6 +30,10 @@ MISSING_COLUMN = (
     "a column is missing: `flask db upgrade` adds it where Flask-Migrate is used, after `flask db migrate` unless a "
     "revision has it; elsewhere a new start of the app adds those of the extension, and `db.create_all()` adds none"
 )
+
+
+class Deadlock(DatabaseUnavailable):
+    """Two transactions wait for each other, and this one was given up. It may be tried once more."""
 
 
 class Transactions:
@@ -43,10 +47,12 @@ class Transactions:
     What SQLAlchemy logs of them (``SQLALCHEMY_ECHO``) has no parameters and no rows, which hold secrets.
 
     :param engine: the application's; its pool, listeners and ``journal_mode`` stay as they are.
+    :param wait: milliseconds that a bounded transaction on a server waits for what another one has locked.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, wait: int = WAIT) -> None:
         self._engine = _discreet(engine.execution_options())
+        self._wait = wait
         self._reader, self._writer = _ways_of(engine)
 
     @contextmanager
@@ -59,13 +65,17 @@ class Transactions:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, bounded: bool = False) -> Iterator[Connection]:
         """A connection whose transaction is committed at the end, or rolled back if an exception ends it.
 
-        :raises DatabaseUnavailable: as for :meth:`reading`; an SQLite file stayed locked for :data:`WAIT`.
+        :param bounded: it waits for a lock no longer than `wait`, also on a server, for one statement more on
+            PostgreSQL and two on MariaDB. A shorter time that the server has been told stays; on PostgreSQL any time.
+        :raises DatabaseUnavailable: as for :meth:`reading`; an SQLite file stayed locked for :data:`WAIT`, or what is
+            to be written was locked for too long.
         :raises sqlalchemy.exc.IntegrityError: a constraint refuses what was written.
         """
-        with unavailable_as_refusal(), self._writer(self._engine) as connection:
+        wait = self._wait if bounded else None
+        with unavailable_as_refusal(), self._writer(self._engine) as connection, _waiting(connection, wait):
             yield connection
 
     def leave_parents_connections(self) -> None:
@@ -117,6 +127,30 @@ def _read_committed(engine: Engine) -> Iterator[Connection]:
             connection.execution_options(isolation_level="READ COMMITTED")
         with connection.begin():
             yield connection
+
+
+@contextmanager
+def _waiting(connection: Connection, wait: int | None) -> Iterator[None]:
+    """A part of a transaction that waits for a lock no longer than `wait` milliseconds; on SQLite as it does anyway."""
+    if wait is None:
+        yield
+        return
+    if connection.dialect.name == "postgresql":
+        unbounded = func.current_setting("lock_timeout") == "0"
+        connection.execute(select(func.set_config("lock_timeout", str(wait), True)).where(unbounded))
+    if connection.dialect.name not in {"mysql", "mariadb"}:
+        yield
+        return
+    # It is the connection's, which the application goes on with. Whole seconds.
+    name, before = "innodb_lock_wait_timeout", "@foreign_token_wait"
+    seconds = max(1, wait // 1000)
+    connection.exec_driver_sql(f"SET {before} = @@SESSION.{name}, SESSION {name} = LEAST(@@SESSION.{name}, {seconds})")
+    try:
+        yield
+    finally:
+        # Of a connection that is lost nothing is left to put right.
+        with suppress(SQLAlchemyError):
+            connection.exec_driver_sql(f"SET SESSION {name} = {before}")
 
 
 @contextmanager
@@ -198,10 +232,13 @@ def _savepoint(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-_TABLE = ("42P01", "3F000", "42501", 1146)
-_COLUMN = ("42703", 1054)
-# A table or schema, and a column, that is not there or not ours: PostgreSQL's SQLSTATE, MariaDB's number. With other
-# drivers these are the programmer's errors, on SQLite they are operational ones, which the text tells apart.
+_TABLE = frozenset({"42P01", "3F000", "42501", 1146})
+_COLUMN = frozenset({"42703", 1054})
+# A table or schema, and a column, that is not there or not ours. With other drivers these are the programmer's errors,
+# on SQLite they are operational ones, which the text tells apart.
+_DEADLOCKS = frozenset({"40P01", 1213})
+_CONSTRAINTS = frozenset({"54000", 4025})
+# A row that an index has no room for, and a CHECK: what a value is to blame for, and drivers call operational.
 _SQLITE_COLUMN = re.compile("no such column: |table .+ has no column named ")
 
 
@@ -220,19 +257,30 @@ def unavailable_as_refusal() -> Iterator[None]:
         error.hide_parameters = True
         if not isinstance(error, DBAPIError):
             raise
-        if (missing := _missing(error)) is not None:
+        codes = _codes(error)
+        if (missing := _missing(error, codes)) is not None:
             raise DatabaseUnavailable(hint=missing) from error
+        if codes & _DEADLOCKS:
+            raise Deadlock from error
+        if codes & _CONSTRAINTS:
+            raise IntegrityError(error.statement, None, error.orig or error, hide_parameters=True) from None
         if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
             raise DatabaseUnavailable from error
         raise
 
 
-def _missing(error: DBAPIError) -> str | None:
-    """What to do, where `error` says that something is not there."""
+def _codes(error: DBAPIError) -> frozenset[object]:
+    """What a database calls `error`: PostgreSQL's SQLSTATE, MariaDB's number."""
     orig = error.orig
-    codes = (getattr(orig, "sqlstate", None), getattr(orig, "pgcode", None), *getattr(orig, "args", ())[:1])
-    if any(code in _TABLE for code in codes) or str(orig).startswith("no such table"):
+    numbers = [argument for argument in getattr(orig, "args", ())[:1] if isinstance(argument, int)]
+    return frozenset([getattr(orig, "sqlstate", None), getattr(orig, "pgcode", None), *numbers])
+
+
+def _missing(error: DBAPIError, codes: frozenset[object]) -> str | None:
+    """What to do, where `error` says that something is not there."""
+    text = str(error.orig)
+    if codes & _TABLE or text.startswith("no such table"):
         return MISSING
-    if any(code in _COLUMN for code in codes) or _SQLITE_COLUMN.match(str(orig)):
+    if codes & _COLUMN or _SQLITE_COLUMN.match(text):
         return MISSING_COLUMN
     return None

@@ -7,17 +7,24 @@ import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
-from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
 from sqlalchemy import orm as sa_orm
+from sqlalchemy.schema import conv
 
 from ..errors import ConfigError, Rejected
 from ..tables import delete_with, exact
-from .mapping import MAX_EMAIL, Targets
 from .own_attributes import OwnAttribute, Unfit, own_attributes
+from .to_scim import Targets
+from .verified_email import MAX_EMAIL
+
+if TYPE_CHECKING:
+    from flask_sqlalchemy import SQLAlchemy
+
+HEIR = "foreign_token.heir"
+"""Names, in the ``info`` of a session, a new user of whom whoever stores them sees to it that they inherit nothing."""
 
 _INFO = "foreign_token.models"
 _ACTIVE = "active"
@@ -62,11 +69,10 @@ class Models:
     @property
     def refusal(self) -> str:
         """Why the database may refuse a new user, for the developer."""
-        mapper = sa.inspect(self.user)
-        columns = [c.key for c in mapper.columns if _wants_a_value(c) and c is not mapper.polymorphic_on]
-        which = f" (without a value: {', '.join(columns)})" if columns else ""
+        which = f" (without a value: {', '.join(self.wanting)})" if self.wanting else ""
+        what = f"its key and {', '.join(self.own)}" if self.own else "its key"
         return (
-            f"{self.user.__name__} refuses a row that sets nothing but its key{which}; give its "
+            f"{self.user.__name__} refuses a row that sets nothing but {what}{which}; give its "
             "columns defaults, list them in user_attributes and in toScim, or make users in a function with "
             "@foreign_token.new_user"
         )
@@ -78,27 +84,49 @@ class Models:
         :raises Unfit: one of them does not take what is said of it.
         :raises Rejected: the class cannot be made with these alone.
         """
-        own = self._own_of(attributes)
-        taken = {name: value for name, value in own.items() if name in _parameters(self.user)}
+        own = self.fitting(attributes)
+        parameters = _parameters(self.user)
+        taken = {name: value for name, value in own.items() if name in parameters}
         try:
             user = self.user(**taken)
-        except (TypeError, ValueError):
-            raise Rejected.at("", self.refusal) from None
-        _set_all(user, {name: value for name, value in own.items() if name not in taken})
-        return user
+        except Exception as error:  # noqa: BLE001 - validators of the app's raise what they like
+            can_be_made = bool(taken) and not isinstance(error, TypeError)
+        else:
+            _set_all(user, {name: value for name, value in own.items() if name not in taken})
+            return user
+        # Out here, lest what a validator said of a value stay with what is raised.
+        if not can_be_made:
+            raise Rejected.at("", self.refusal)
+        validated = taken.keys() & sa.inspect(self.user).validators.keys()
+        raise Unfit(", ".join(name for name in taken if name in (validated or taken)))
+
+    @property
+    def wanting(self) -> list[str]:
+        """The attributes of `user` that must have a value, and get none by themselves."""
+        mapper = sa.inspect(self.user)
+        columns = [c for c in mapper.columns if _wants_a_value(c) and c is not mapper.polymorphic_on]
+        return [mapper.get_property_by_column(column).key for column in columns]
+
+    def lacking(self, user: object) -> list[str]:
+        """Those of :attr:`wanting` that a row has no value of."""
+        return [name for name in self.wanting if sa.inspect(user).dict.get(name) is None]
 
     def set_own(self, user: object, attributes: Mapping[str, object]) -> None:
         """Set the :attr:`own` ones among `attributes`.
 
         :raises Unfit: one does not take what is said of it.
         """
-        _set_all(user, self._own_of(attributes))
+        _set_all(user, self.fitting(attributes))
 
     def own_of(self, user: object) -> dict[str, object]:
         """The :attr:`own` attributes of a row."""
         return {name: getattr(user, name) for name in self.own}
 
-    def _own_of(self, attributes: Mapping[str, object]) -> dict[str, object]:
+    def fitting(self, attributes: Mapping[str, object]) -> dict[str, object]:
+        """The :attr:`own` ones among `attributes`.
+
+        :raises Unfit: one does not take what is said of it.
+        """
         own = {name: value for name, value in attributes.items() if name in self.own}
         for name, value in own.items():
             if not self.own[name].takes(value):
@@ -172,7 +200,7 @@ def _user_model(base: type[sa_orm.DeclarativeBase], metadata_: sa.MetaData) -> t
         """A user of an app that has no model of its own."""
 
         __tablename__ = "foreign_token_user"
-        __table_args__ = (sa.PrimaryKeyConstraint("id", name="pk_foreign_token_user"),)
+        __table_args__ = (sa.PrimaryKeyConstraint("id", name=conv("pk_foreign_token_user")),)
         metadata = metadata_
 
         id = sa.Column(sa.String(36), default=lambda: str(uuid.uuid4()))
@@ -222,10 +250,12 @@ def _identifier_model(base: type[sa_orm.DeclarativeBase], key: sa.Column[Any]) -
 
         __tablename__ = "foreign_token_identifier"
         __table_args__ = (
-            sa.PrimaryKeyConstraint("id", name="pk_foreign_token_identifier"),
-            sa.ForeignKeyConstraint(["user_id"], [key], name="fk_foreign_token_identifier_user_id", ondelete="CASCADE"),
-            sa.Index("ix_foreign_token_identifier_user_id", "user_id"),
-            sa.Index("ix_foreign_token_identifier_verified_email", "verified_email"),
+            sa.PrimaryKeyConstraint("id", name=conv("pk_foreign_token_identifier")),
+            sa.ForeignKeyConstraint(
+                ["user_id"], [key], name=conv("fk_foreign_token_identifier_user_id"), ondelete="CASCADE"
+            ),
+            sa.Index(conv("ix_foreign_token_identifier_user_id"), "user_id"),
+            sa.Index(conv("ix_foreign_token_identifier_verified_email"), "verified_email"),
         )
         metadata = key.table.metadata
 
@@ -242,6 +272,7 @@ def _identifier_model(base: type[sa_orm.DeclarativeBase], key: sa.Column[Any]) -
         updated_at = sa.Column(sa.Double, nullable=False, default=time.time, comment="seconds since the epoch")
         # A table that an earlier version made lacks these, so that they must do without a value.
         refreshed_at = sa.Column(sa.Double, comment="when the provider was last asked, in seconds since the epoch")
+        written = sa.Column(sa.JSON(none_as_null=True), comment="attributes, as an operator wrote them")
         verified_email = sa.Column(exact(MAX_EMAIL), comment="of data, where that says it is verified")
 
     return ForeignTokenIdentifier
@@ -257,11 +288,16 @@ def _parameters(user: type[Any]) -> Collection[str]:
 
 def _set_all(user: object, attributes: Mapping[str, object]) -> None:
     for name, value in attributes.items():
-        try:
-            setattr(user, name, value)
-        except (TypeError, ValueError):
-            # A validator of the app's.
-            raise Unfit(name) from None
+        if not _takes(user, name, value):
+            raise Unfit(name)
+
+
+def _takes(user: object, name: str, value: object) -> bool:
+    try:
+        setattr(user, name, value)
+    except Exception:  # noqa: BLE001 - validators of the app's raise what they like, with the value in it
+        return False
+    return True
 
 
 def _wants_a_value(column: object) -> bool:
@@ -290,11 +326,14 @@ def _disown_on_insert(user: type[Any], identifiers: sa.Table) -> None:
 
     :func:`~..tables.delete_with` leaves none behind; this is for SQLite tables that a migration made, where there is
     no trigger. Rows that do not come through the mapper are not seen: such tables need ``PRAGMA foreign_keys = ON``,
-    or keys that are not given again.
+    or keys that are not given again. Whoever names a user as :data:`HEIR` deletes what was left, if anything was.
     """
 
     @event.listens_for(user, "after_insert", propagate=True)
     def delete_identifiers(mapper: sa_orm.Mapper[Any], connection: sa.Connection, target: object) -> None:
+        session = sa_orm.object_session(target)
+        if session is not None and session.info.get(HEIR) is target:
+            return
         if connection.dialect.name == "sqlite":
             key = mapper.primary_key_from_instance(target)[0]
             connection.execute(sa.delete(identifiers).where(identifiers.c.user_id == key))

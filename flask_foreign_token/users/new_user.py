@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import inspect
 
 from ..errors import ConfigError, Misconfigured
 from ..introspection.token import Token
-
-if TYPE_CHECKING:
-    from .models import Models
+from .models import Models
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class NewUser:
     token: Token = field(repr=False)
 
 
-Function = Callable[[NewUser], Any]
+NewUserFunction = Callable[[NewUser], Any]
 """Makes an instance of the app's model, which is not added to any session; ``None``: nobody is to be made."""
 
 
@@ -43,9 +41,14 @@ class NewUserHook:
     """The function that an app has given to make users of its model, if it has."""
 
     def __init__(self) -> None:
-        self._function: Function | None = None
+        self._function: NewUserFunction | None = None
 
-    def set(self, function: Function) -> None:
+    @property
+    def is_set(self) -> bool:
+        """Whether the app has given one."""
+        return self._function is not None
+
+    def set(self, function: NewUserFunction) -> None:
         """:raises ConfigError: there is one already."""
         if self._function is not None:
             raise ConfigError("there is a function for new users already; one is what works")
@@ -66,8 +69,19 @@ class NewUserHook:
         user = self._function(new)
         if user is None:
             return None
-        if not isinstance(user, models.user) or not inspect(user).transient:
+        if not isinstance(user, models.user) or not _is_new(user):
             name = models.user.__name__
-            raise Misconfigured(hint=f"the function for new users must return a new {name}, in no session, or None")
+            raise Misconfigured(
+                hint=f"the function for new users must return a new {name}, or None; neither it nor what goes with it "
+                "may be in a session. Somebody who is there already is linked (foreign_token.link), not made"
+            )
         models.set_own(user, new.attributes)
         return user
+
+
+def _is_new(user: object) -> bool:
+    """Whether `user` is not stored, and in no session, nor is anything that would be stored along with it."""
+    state = inspect(user)
+    if not state.transient:
+        return False
+    return all(along.session is None for _, _, along, _ in state.mapper.cascade_iterator("save-update", state))

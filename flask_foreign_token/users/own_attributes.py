@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,11 @@ from sqlalchemy import orm as sa_orm
 
 from ..errors import ConfigError
 from ..tables import is_storable
-from .mapping import RESERVED
+from .user_resource import RESERVED
 
-_KINDS: dict[type, str] = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
+KINDS: Mapping[type, str] = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
+"""What an attribute may hold that holds no JSON, and what people call that."""
+
 _INTEGERS: tuple[tuple[type[sa.types.TypeEngine[Any]], int], ...] = (
     (sa.SmallInteger, 15),
     (sa.BigInteger, 63),
@@ -41,6 +44,7 @@ class OwnAttribute:
     :param longest: characters of a text; none: any number of them.
     :param bits: of a whole number, without its sign.
     :param nullable: whether it can be none.
+    :param default: what the model gives it; none: nothing, or what only the model knows to make.
     """
 
     name: str
@@ -48,6 +52,7 @@ class OwnAttribute:
     longest: int | None
     bits: int
     nullable: bool
+    default: object = None
 
     @property
     def is_json(self) -> bool:
@@ -61,7 +66,7 @@ class OwnAttribute:
         if self.kind is None:
             return True
         if self.kind is float:
-            return type(value) in (int, float)
+            return type(value) is float or (type(value) is int and abs(value) <= sys.float_info.max)
         if type(value) is not self.kind:
             return False
         if isinstance(value, str):
@@ -75,6 +80,8 @@ def own_attributes(user: type[Any], names: Iterable[str]) -> dict[str, OwnAttrib
     :raises ConfigError: one is no column that can hold texts, numbers, truth values or JSON, is the key, or has a name
         that a User resource uses for something else.
     """
+    if isinstance(names, str):
+        raise ConfigError(f"user_attributes: is a text; a list of names works, such as [{names!r}]")
     return {name: _own_attribute(user, name) for name in names}
 
 
@@ -86,7 +93,7 @@ def _own_attribute(user: type[Any], name: str) -> OwnAttribute:
     if name in RESERVED or column.primary_key:
         raise ConfigError(f"user_attributes: {name!r} is not for a provider to say")
     kind = _kind(column.type)
-    if kind is not None and kind not in _KINDS:
+    if kind is not None and kind not in KINDS:
         raise ConfigError(f"user_attributes: {user.__name__}.{name} holds no texts, numbers, truth values or JSON")
     return OwnAttribute(
         name=name,
@@ -94,6 +101,9 @@ def _own_attribute(user: type[Any], name: str) -> OwnAttribute:
         longest=getattr(column.type, "length", None),
         bits=next((bits for type_, bits in _INTEGERS if isinstance(column.type, type_)), 63),
         nullable=bool(column.nullable),
+        default=column.default.arg
+        if isinstance(column.default, sa.ColumnDefault) and column.default.is_scalar
+        else None,
     )
 
 

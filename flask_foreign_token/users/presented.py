@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..errors import InvalidToken
 from ..introspection.token import Credential, Token
-from .mapping import Identifier, is_too_deep, to_scim
+from .identifier import Identifier
+from .nesting import is_too_deep
 from .provider import Provider
 from .stored_user import identifier_id
+from .to_scim import to_scim
+from .verified_email import verified_email
+
+
+class TooDeep(InvalidToken):
+    """Userinfo is nested deeper than :data:`~.nesting.MAX_DEPTH`."""
+
+    text = "userinfo is nested too deeply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +39,22 @@ class Presented:
         """Names the subject among those of all providers."""
         return identifier_id(self.provider.system, self.subject)
 
-    def ask(self, now: float) -> Identifier:
+    def ask(self, clock: Callable[[], float]) -> Identifier:
         """What the provider says, as a new identifier.
 
-        :param now: seconds since the epoch.
-        :raises InvalidToken: userinfo refuses the token, or is nested deeper than :data:`~.mapping.MAX_DEPTH`.
+        :param clock: seconds since the epoch; looked at when the provider has answered.
+        :raises InvalidToken: userinfo refuses the token, or speaks of somebody else.
+        :raises TooDeep: no database can be relied on to hold what it says.
         :raises InsufficientScope: userinfo wants ``openid``.
         :raises ProviderUnavailable: userinfo cannot be had.
         """
         userinfo = self.provider.userinfo.userinfo(self.token, self.credential)
+        if is_too_deep(userinfo):
+            raise TooDeep
         attributes = to_scim(userinfo, self.provider.to_scim)
-        if is_too_deep(userinfo) or is_too_deep(attributes):
-            raise InvalidToken("userinfo is nested too deeply")
+        if is_too_deep(attributes):
+            raise TooDeep
+        now = clock()
         return Identifier(
             system=self.provider.system,
             value=self.subject,
@@ -52,4 +66,5 @@ class Presented:
             created_at=now,
             updated_at=now,
             refreshed_at=now,
+            verified_email=verified_email(userinfo),
         )

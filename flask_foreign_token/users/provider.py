@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from .mapping import Path
+from .to_scim import Path
 from .userinfo import UserinfoSource
 
 
@@ -14,8 +14,8 @@ from .userinfo import UserinfoSource
 class Provider:
     """What users need to know of an IdentityProvider.
 
-    :param version: changes whenever anything else here does.
-    :param to_scim: rules that :func:`~.mapping.check_to_scim` lets pass.
+    :param version: changes whenever anything else here does, but for the keys that `userinfo` verifies with.
+    :param to_scim: rules that :func:`~.to_scim.check_to_scim` lets pass.
     :param create_user: none: as the app says.
     :param match_by: by what an unknown subject is taken for a user who is there already; none: by nothing.
     :param userinfo_refresh: seconds after which a token that is new here refreshes what is known of its user.

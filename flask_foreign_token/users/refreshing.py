@@ -6,34 +6,18 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
-
-from sqlalchemy.exc import IntegrityError
 
 from ..caching import Rest
-from ..errors import REST, InsufficientScope, ProviderUnavailable
+from ..errors import REST, DatabaseUnavailable, InsufficientScope, ProviderUnavailable
 from ..policies.equality import equal
 from ..telling import tell
-from .mapping import Identifier, says_the_same
-from .own_attributes import Unfit
+from .identifier import Identifier
+from .models import Models
 from .presented import Presented
+from .sameness import says_the_same
 from .store import UserStore
-from .stored_user import StoredUser
-
-if TYPE_CHECKING:
-    from .models import Models
 
 logger = logging.getLogger(__name__)
-
-
-class Refreshed(NamedTuple):
-    """A user after it was tried.
-
-    :param changed: whether the provider said something new.
-    """
-
-    user: StoredUser
-    changed: bool
 
 
 class Refreshing:
@@ -50,59 +34,92 @@ class Refreshing:
         self._clock = clock
         self._failed = Rest(REST, size, clock)
 
-    def is_due(self, presented: Presented, refreshed_at: float | None) -> bool:
+    def is_due(self, presented: Presented, refreshed_at: float | None, begun: float) -> bool:
         """Whether the provider should be asked.
 
         :param refreshed_at: when it was last, in seconds since the epoch; none: nobody knows.
+        :param begun: when the request began, on the same scale; what was asked since then will do for it.
         """
-        age = self._clock() - (refreshed_at or 0)
+        now, then = self._clock(), refreshed_at or 0
         # A clock that was set back makes it wait no longer than a right one.
-        if 0 <= age < presented.provider.userinfo_refresh:
+        if then <= now and (begun <= then or now - then < presented.provider.userinfo_refresh):
             return False
         return not self._failed.is_resting(presented.identifier_id)
 
-    def refresh(self, presented: Presented, user: StoredUser, before: Identifier) -> Refreshed:
-        """Ask about a user, and store what has changed.
+    def refresh(self, presented: Presented, key: object, before: Identifier) -> bool:
+        """Ask about a user, and store what is said.
 
+        :param key: the primary key.
         :param before: the identifier that the token names.
-        :raises InvalidToken: userinfo refuses the token, or speaks of somebody else.
-        :raises DatabaseUnavailable: the database cannot be written.
+        :return: whether something has changed.
+        :raises InvalidToken: userinfo refuses the token, speaks of somebody else, or is nested too deeply.
         """
         try:
-            said = presented.ask(self._clock())
-            after, changed = self._after(before, said)
+            said = presented.ask(self._clock)
+            after, changed = _after(before, said)
             own = self._new_own(before, said) if changed else {}
-            stored = self._store.refresh(user, before, after, own)
-        except (InsufficientScope, ProviderUnavailable) as failure:
-            self._failed.note(presented.identifier_id, failure)
-            return Refreshed(user, changed=False)
-        except (Unfit, IntegrityError) as failure:
-            self._failed.note(presented.identifier_id, ProviderUnavailable())
-            text = "a user stays as it was, since the application's model does not take what its provider says: %s"
-            tell(logger, logging.WARNING, text, failure if isinstance(failure, Unfit) else "a constraint refuses it")
-            return Refreshed(user, changed=False)
-        return Refreshed(user, changed=False) if stored is None else Refreshed(stored, changed)
+            return self._stored(key, before, after, own) and changed
+        except (InsufficientScope, ProviderUnavailable):
+            # The source has told of it.
+            pass
+        except DatabaseUnavailable:
+            self._tell("the database cannot be written")
+        self._failed.note(presented.identifier_id, ProviderUnavailable())
+        return False
 
-    def _after(self, before: Identifier, said: Identifier) -> tuple[Identifier, bool]:
-        """The identifier as it is to be, and whether it says something new."""
-        now = self._clock()
-        if says_the_same(before.data, said.data) and equal(before.attributes, said.attributes):
-            return replace(before, refreshed_at=now), False
-        after = replace(
-            before,
-            data=said.data,
-            attributes=said.attributes,
-            version=before.version + 1,
-            updated_at=max(now, before.updated_at),
-            refreshed_at=now,
-        )
-        return after, True
+    def _stored(self, key: object, before: Identifier, after: Identifier, own: Mapping[str, object]) -> bool:
+        """Store what is said; of the app's attributes, those that take it.
+
+        One that does not must keep nothing else as it was: whoever writes their own profile could so keep a role.
+        """
+        try:
+            return self._store.refresh(key, before, after, own)
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            if not own:
+                raise
+        if not self._store.refresh(key, before, after, {}):
+            return False
+        for name, value in own.items():
+            self._set(key, name, value)
+        return True
+
+    def _set(self, key: object, name: str, value: object) -> None:
+        try:
+            self._store.set_own(key, {name: value})
+        except DatabaseUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 - as above; what was raised may hold the value
+            self._tell(f"the application's model does not take what is said of {name}")
+
+    def _tell(self, reason: str) -> None:
+        tell(logger, logging.WARNING, "a user stays as it was, instead of as its provider says: %s", reason)
 
     def _new_own(self, before: Identifier, said: Identifier) -> Mapping[str, object]:
-        """What is to be set of the app's model: what the provider has changed, and nothing that only the app has."""
-        return {
-            name: said.attributes.get(name)
+        """What is to be set of the app's model: what the provider has changed, and nothing that only the app has.
+
+        What a provider says no more becomes null, or what the model gives it, where it has such a value.
+        """
+        changed = {
+            name: said.attributes.get(name, None if attribute.nullable else attribute.default)
             for name, attribute in self._models.own.items()
             if not equal(before.attributes.get(name), said.attributes.get(name))
-            and (said.attributes.get(name) is not None or attribute.nullable)
         }
+        return {name: value for name, value in changed.items() if value is not None or self._models.own[name].nullable}
+
+
+def _after(before: Identifier, said: Identifier) -> tuple[Identifier, bool]:
+    """The identifier as it is to be, and whether it says something new."""
+    if says_the_same(before.data, said.data) and equal(before.attributes, said.attributes):
+        return replace(before, refreshed_at=said.refreshed_at, verified_email=said.verified_email), False
+    after = replace(
+        before,
+        data=said.data,
+        attributes=said.attributes,
+        version=before.version + 1,
+        updated_at=max(said.updated_at, before.updated_at),
+        refreshed_at=said.refreshed_at,
+        verified_email=said.verified_email,
+    )
+    return after, True

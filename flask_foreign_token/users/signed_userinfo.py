@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..errors import InvalidToken, Unavailable
-from ..http import MAX_BODY, UselessAnswer
+from ..http import UselessAnswer
 from ..introspection.claims import check_audience, check_issuer, check_times, media_type
+from ..introspection.introspection_endpoint import MAX_ANSWER
 from ..introspection.jwt import permitted, verified_by
 from ..introspection.keys import KeySource
 from ..introspection.parse import CompactJws, parse
@@ -48,7 +49,7 @@ class SignedUserinfo:
             no keys to verify it with.
         """
         try:
-            jws = parse(answer, max_size=MAX_BODY)
+            jws = parse(answer, max_size=MAX_ANSWER)
             self._check(jws, token)
         except InvalidToken as refusal:
             # It is the provider's, and says nothing against the token.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm as sa_orm
@@ -12,14 +12,13 @@ from sqlalchemy.orm.exc import FlushError
 
 from ..errors import Rejected
 from ..transactions import Transactions
-from .mapping import Identifier
+from .identifier import Identifier
+from .models import HEIR, Models
 from .snapshot import UserSnapshot
 from .stored_user import StoredUser, identifier_id
 
-if TYPE_CHECKING:
-    from .models import Models
-
 _FIELDS = tuple(field.name for field in fields(Identifier))
+_SAID = ("data", "attributes", "verified_email", "version", "updated_at", "refreshed_at")
 _OWN = "own_"
 
 
@@ -82,18 +81,21 @@ class UserStore:
         return stored_user(self._models, rows) if rows else StoredUser(key, enabled=True, identifiers=())
 
     def load(self, snapshot: UserSnapshot) -> Any | None:
-        """The row behind `snapshot`, in no session; none: it is gone, inactive, or no longer that of the identifier.
+        """The row behind `snapshot`, all of it and in no session; none: it is gone, inactive, or no longer that
+        of the identifier.
 
         :raises DatabaseUnavailable: the database cannot be read.
         """
+        # Also those that the app loads when it needs them: its session may not see the row then.
+        complete = owned_row(self._models, snapshot).options(sa_orm.undefer("*"))
         with self._transactions.reading() as connection, sa_orm.Session(connection) as session:
-            found = session.execute(owned_row(self._models, snapshot)).unique().one_or_none()
+            found = session.execute(complete).unique().one_or_none()
             session.expunge_all()
         return found[0] if found is not None and found.active else None
 
-    def with_email(self, email: str) -> StoredUser | None:
-        """The only user who has an identifier with this verified address; none if there are several, or none. Two
-        statements at most.
+    def with_email(self, email: str) -> Any | None:
+        """The primary key of the only user who has an identifier with this verified address; none if there are
+        several, or none. One statement.
 
         :raises DatabaseUnavailable: the database cannot be read.
         """
@@ -106,43 +108,63 @@ class UserStore:
         )
         with self._transactions.reading() as connection:
             found = connection.execute(keys).scalars().all()
-        return self.get(found[0]) if len(found) == 1 else None
+        return found[0] if len(found) == 1 else None
 
-    def link(self, key: object, identifier: Identifier) -> StoredUser | None:
-        """Give an identifier to the user with this primary key; none: the user is gone, or has one of that system by
-        now.
+    def link(self, key: object, identifier: Identifier, matches: Callable[[StoredUser], bool]) -> StoredUser | None:
+        """Give an identifier to the user with this primary key; none: the user is gone, or is not the one who is meant.
 
+        :param matches: whether that is the user, as they are now; nobody else changes them meanwhile. It may raise.
         :raises sqlalchemy.exc.IntegrityError: the identifier exists.
         :raises DatabaseUnavailable: the database cannot be written.
         """
-        with self._transactions.writing() as connection:
-            connection.execute(sa.select(self._models.key).where(self._models.key == key).with_for_update()).all()
+        with self._transactions.writing(bounded=True) as connection:
+            self._lock(connection, key)
             rows = connection.execute(self._get, {"asked": key}).all()
-            if not rows or any(row.system == identifier.system for row in rows):
+            if not rows or not matches(stored_user(self._models, rows)):
                 return None
             connection.execute(sa.insert(self._table).values(row_of(key, identifier)))
-        user = stored_user(self._models, rows)
-        return replace(user, identifiers=(*user.identifiers, identifier))
+            return stored_user(self._models, connection.execute(self._get, {"asked": key}).all())
 
-    def refresh(
-        self, user: StoredUser, before: Identifier, after: Identifier, own: Mapping[str, object]
-    ) -> StoredUser | None:
-        """Store what a provider says anew; none: somebody else has changed the identifier, or taken it away. Two
-        statements at most, and a third where the user has attributes to set.
+    def refresh(self, key: object, before: Identifier, after: Identifier, own: Mapping[str, object]) -> bool:
+        """Store what a provider says anew of the user with this primary key, and nothing else; false: somebody else has
+        changed the identifier meanwhile, or taken it away. One statement, and three more where there is an attribute
+        to set.
 
         :param own: attributes of the app's model that are to be set.
         :raises Unfit: one of them does not take it.
         :raises sqlalchemy.exc.IntegrityError: the app's model refuses that.
         :raises DatabaseUnavailable: the database cannot be written.
         """
-        row = row_of(user.key, after)
-        current = sa.and_(self._table.c.id == row["id"], self._table.c.version == before.version)
-        with self._transactions.writing() as connection:
-            if not connection.execute(sa.update(self._table).where(current).values(row)).rowcount:
-                return None
-            stored = set_own(self._models, connection, user.key, own) if own else user.own
-        identifiers = tuple(after if one is before else one for one in user.identifiers)
-        return replace(user, identifiers=identifiers, own=stored)
+        columns, row = self._table.c, row_of(key, after)
+        current = sa.and_(
+            columns.id == row["id"],
+            columns.user_id == key,
+            columns.issuer == before.issuer,
+            columns.version == before.version,
+            # What another process was told after we asked is newer, also where it is nothing new.
+            columns.refreshed_at.is_not_distinct_from(before.refreshed_at),
+        )
+        said = {name: row[name] for name in _SAID}
+        with self._transactions.writing(bounded=bool(own)) as connection:
+            if own:
+                # Before the identifier, as everybody does, so that no two wait for each other.
+                self._lock(connection, key)
+            if not connection.execute(sa.update(self._table).where(current).values(said)).rowcount:
+                return False
+            if own:
+                set_own(self._models, connection, key, own)
+        return True
+
+    def set_own(self, key: object, own: Mapping[str, object]) -> None:
+        """Set attributes of the app's model that ``toScim`` may set.
+
+        :raises Unfit: one does not take it.
+        :raises sqlalchemy.exc.SQLAlchemyError: the app's model refuses the row.
+        :raises DatabaseUnavailable: the database cannot be written.
+        """
+        with self._transactions.writing(bounded=True) as connection:
+            self._lock(connection, key)
+            set_own(self._models, connection, key, own)
 
     def create(self, user: Any, identifier: Identifier, *, orphan: bool) -> StoredUser:
         """Store a new user with one identifier; two statements.
@@ -157,9 +179,25 @@ class UserStore:
         with self._transactions.writing() as connection:
             if orphan:
                 connection.execute(self._without_user(id_))
-            stored = insert_user(self._models, connection, user)
-            connection.execute(sa.insert(self._table).values(row_of(stored.key, identifier)))
+            stored = insert_user(self._models, connection, user, may_inherit=True)
+            self._insert_only(connection, row_of(stored.key, identifier))
         return replace(stored, identifiers=(identifier,))
+
+    def _insert_only(self, connection: sa.Connection, row: Mapping[str, object]) -> None:
+        """Store the only identifier of a new user; what another left behind who had the same key is deleted."""
+        if connection.dialect.name == "sqlite":
+            # One statement, since hardly ever anything was: only where no trigger deletes it and no key is enforced.
+            left_behind = self._table.c.user_id == row["user_id"]
+            values = [sa.literal(value, self._table.c[name].type) for name, value in row.items()]
+            alone = sa.select(*values).where(~sa.exists().where(left_behind))
+            if connection.execute(sa.insert(self._table).from_select(list(row), alone)).rowcount:
+                return
+            connection.execute(sa.delete(self._table).where(left_behind))
+        connection.execute(sa.insert(self._table).values(row))
+
+    def _lock(self, connection: sa.Connection, key: object) -> None:
+        user = sa.select(self._models.key).where(self._models.key == key)
+        connection.execute(user.with_for_update(key_share=True)).all()
 
     def _without_user(self, id_: str) -> sa.Delete:
         owner = sa.exists().where(self._models.key == self._table.c.user_id)
@@ -219,15 +257,18 @@ def _active(models: Models) -> sa.ColumnElement[Any]:
     return active.label("active")
 
 
-def insert_user(models: Models, connection: sa.Connection, user: Any) -> StoredUser:
+def insert_user(models: Models, connection: sa.Connection, user: Any, *, may_inherit: bool = False) -> StoredUser:
     """Store a new user that has no identifier yet.
 
     :param user: a row of the app's model that is not stored yet.
+    :param may_inherit: on SQLite, identifiers that a deleted user of the same key left behind stay; the caller deletes
+        them.
     :raises Rejected: it has no key to give.
     :raises sqlalchemy.exc.IntegrityError: the app's model refuses the row.
     """
     # A session, since only the mapper knows what the app's class asks for: defaults, inheritance, listeners.
-    with sa_orm.Session(connection, join_transaction_mode="rollback_only") as session:
+    info = {HEIR: user} if may_inherit else {}
+    with sa_orm.Session(connection, join_transaction_mode="rollback_only", info=info) as session:
         try:
             session.add(user)
             session.flush()
@@ -236,31 +277,36 @@ def insert_user(models: Models, connection: sa.Connection, user: Any) -> StoredU
         return StoredUser(sa.inspect(user).identity[0], models.is_active(user), (), models.own_of(user))
 
 
-def set_own(models: Models, connection: sa.Connection, key: object, own: Mapping[str, object]) -> dict[str, object]:
-    """Set attributes of the app's model that ``toScim`` may set.
+def set_own(models: Models, connection: sa.Connection, key: object, own: Mapping[str, object]) -> None:
+    """Set attributes of the app's model that ``toScim`` may set; whoever is gone has none.
 
-    :return: all of these, as they are now.
     :raises Unfit: one does not take it.
     :raises sqlalchemy.exc.IntegrityError: the app's model refuses the row.
     """
     # Through the mapper, so that the app's own listeners and columns that follow others take notice.
     with sa_orm.Session(connection, join_transaction_mode="rollback_only") as session:
-        user = session.get_one(models.user, key)
-        models.set_own(user, own)
-        session.flush()
-        return models.own_of(user)
+        user = session.get(models.user, key)
+        if user is not None:
+            models.set_own(user, own)
+            session.flush()
 
 
 def row_of(key: object, identifier: Identifier) -> dict[str, object]:
     """The row of ``foreign_token_identifier`` for an identifier of the user with that primary key."""
     values = {name: getattr(identifier, name) for name in _FIELDS}
     id_ = identifier_id(identifier.system, identifier.value)
-    return {"id": id_, "user_id": key, "verified_email": identifier.verified_email, **values}
+    return {"id": id_, "user_id": key, **values}
+
+
+def _identifier(row: sa.Row[Any]) -> Identifier:
+    values = {name: getattr(row, name) for name in _FIELDS}
+    # None in a table that an earlier version made.
+    return Identifier(**{**values, "written": values["written"] or {}})
 
 
 def stored_user(models: Models, rows: Iterable[sa.Row[Any]]) -> StoredUser:
     """One user from the rows of their identifiers, or from one row without any."""
     first, *_ = rows
-    identifiers = tuple(Identifier(*(getattr(row, name) for name in _FIELDS)) for row in rows if row.system is not None)
+    identifiers = tuple(map(_identifier, (row for row in rows if row.system is not None)))
     own = {name: getattr(first, _OWN + name) for name in models.own}
     return StoredUser(first.key, bool(first.active), identifiers, own)

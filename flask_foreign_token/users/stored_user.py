@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .mapping import Identifier
+from .identifier import Identifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class StoredUser:
     """A user as the database has it.
 
     :param key: the value of the primary key.
-    :param enabled: what the app's own attribute says; true where there is none.
+    :param enabled: what the app's active attribute says; true where there is none.
     :param identifiers: from the oldest to the newest.
     :param own: the attributes of the app's model that ``toScim`` may set, by name.
     """
@@ -27,7 +27,7 @@ class StoredUser:
 
     @property
     def active(self) -> bool:
-        """Neither the app's own attribute nor any identifier says otherwise."""
+        """Neither the app's active attribute nor any identifier says otherwise."""
         return self.enabled and not any(identifier.inactive for identifier in self.identifiers)
 
     def identifier(self, id_: str) -> Identifier | None:

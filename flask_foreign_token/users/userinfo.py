@@ -15,8 +15,10 @@ from ..errors import InsufficientScope, InvalidToken, ProviderUnavailable, Refus
 from ..http import Answer, Http, UselessAnswer
 from ..introspection.endpoints import Endpoint
 from ..introspection.frozen import thaw
+from ..introspection.introspection_endpoint import MAX_ANSWER
 from ..introspection.restraint import Restraint
 from ..introspection.token import Credential, Token
+from .nesting import MAX_VALUES, has_too_many_values
 from .signed_userinfo import SignedUserinfo
 
 log = logging.getLogger(__name__)
@@ -80,14 +82,17 @@ class UserinfoEndpoint:
         subject = token.claims.get("sub")
         if not isinstance(subject, str):
             raise InvalidToken("the token has no sub, which that of userinfo must equal")
-        claims = self._claims(token, credential)
+        asked_with = sha256(credential.token.encode()).digest()
+        claims = self._claims(token, credential, asked_with)
         # OpenID Connect Core 1.0 section 5.3.2: what is said of another subject must not be used.
         if claims.get("sub") != subject:
-            raise InvalidToken("userinfo names another subject")
+            raise self._refused(asked_with, InvalidToken("userinfo names another subject"))
         return claims
 
-    def _claims(self, token: Token, credential: Credential) -> Mapping[str, object]:
-        asked_with = sha256(credential.token.encode()).digest()
+    def _claims(self, token: Token, credential: Credential, asked_with: bytes) -> Mapping[str, object]:
+        """
+        :param asked_with: the digest of the token.
+        """
         self._restraint.raise_if_resting(asked_with)
         host, answer = self._restraint.exchange(self._endpoint, asked_with, partial(self._ask, token, credential))
         if isinstance(answer.json, dict):
@@ -101,12 +106,14 @@ class UserinfoEndpoint:
     def _ask(self, token: Token, credential: Credential, url: str) -> Answer:
         """What `url` answers; of a JWT, what it says."""
         headers = {"Authorization": f"{self._prefix} {credential.token}"}
-        answer = self._http.get_json_or_jwt(url, headers=headers, logs_useless=False)
-        if answer.jwt is None:
-            return answer
-        if self._signed is None:
-            raise UselessAnswer(hint="signed userinfo: there are no keys")
-        return replace(answer, json=self._signed.claims(answer.jwt, token), jwt=None)
+        answer = self._http.get_json_or_jwt(url, headers=headers, max_body=MAX_ANSWER, logs_useless=False)
+        if answer.jwt is not None:
+            if self._signed is None:
+                raise UselessAnswer(hint="signed userinfo: there are no keys")
+            answer = replace(answer, json=self._signed.claims(answer.jwt, token), jwt=None)
+        if has_too_many_values(answer.json):
+            raise UselessAnswer(hint=f"userinfo: over {MAX_VALUES} values")
+        return answer
 
     def _refused(self, asked_with: bytes, refusal: Refusal) -> Refusal:
         self._restraint.rest_token(asked_with, refusal)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,15 +70,18 @@ class Says:
         return {"sub": token.subject, **self.claims}
 
 
-def a_provider(userinfo: UserinfoSource, *, system: str = "keycloak", create_user: bool | None = None) -> Provider:
-    return Provider(
-        id=system,
-        version="1",
-        system=system,
-        to_scim={"email": ["email"], "given_name": ["name", "givenName"]},
-        create_user=create_user,
-        userinfo=userinfo,
-    )
+def a_provider(
+    userinfo: UserinfoSource, *, system: str = "keycloak", create_user: bool | None = None, **more: Any
+) -> Provider:
+    values: dict[str, Any] = {
+        "id": system,
+        "version": "1",
+        "system": system,
+        "to_scim": {"email": ["email"], "given_name": ["name", "givenName"]},
+        "create_user": create_user,
+        "userinfo": userinfo,
+    }
+    return Provider(**{**values, **more})
 
 
 class Clock:
@@ -126,13 +129,14 @@ def a_world(
     binds: Mapping[str, str] = {},
     user_class: Callable[[SQLAlchemy], type] | None = None,
     active_attribute: str | None = None,
+    user_attributes: Sequence[str] = (),
     create_all: bool = True,
     **extension: Any,
 ) -> World:
     app = Flask("world")
     app.config.update(SQLALCHEMY_DATABASE_URI=uri, SQLALCHEMY_BINDS=binds)
     db = SQLAlchemy(**extension)
-    world = World(app, db, models_for(db, user_class and user_class(db), active_attribute))
+    world = World(app, db, models_for(db, user_class and user_class(db), active_attribute, user_attributes))
     db.init_app(app)
     if create_all:
         with app.app_context():

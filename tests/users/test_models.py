@@ -123,7 +123,7 @@ def test_the_tables_are_on_the_metadata_with_explicit_names(db: SQLAlchemy) -> N
     assert set(user.c.keys()) == {"id", "active"}
     assert set(identifier.c.keys()) == {
         "id", "system", "value", "issuer", "user_id", "data", "attributes", "inactive", "version", "created_at",
-        "updated_at", "refreshed_at", "verified_email",
+        "updated_at", "refreshed_at", "written", "verified_email",
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from flask_foreign_token.errors import (
     ProviderUnavailable,
 )
 from flask_foreign_token.introspection.token import Credential, Token
-from flask_foreign_token.users.mapping import MAX_DEPTH
+from flask_foreign_token.users.nesting import MAX_DEPTH
 from flask_foreign_token.users.provisioning import UNKNOWN_TTL
 from flask_foreign_token.users.snapshot import UserSnapshot
 from flask_foreign_token.users.stored_user import identifier_id
@@ -109,8 +109,7 @@ def test_a_snapshot_serves_without_a_query_until_it_is_too_old(world: World) -> 
 def test_a_new_version_of_the_provider_reads_anew(world: World) -> None:
     users, says = world.users(), Says()
     user = users.find_or_create(a_token(), a_provider(says), a_credential())
-    newer = a_provider(says)
-    object.__setattr__(newer, "version", "2")
+    newer = a_provider(says, version="2")
 
     with statements() as seen:
         assert users.find_or_create(a_token(), newer, a_credential()) == user
@@ -355,7 +354,7 @@ def test_finding_makes_nobody_and_shows_who_would_be_made(world: World) -> None:
     assert (found, seen, world.population) == (None, ["SELECT"], (0, 0))
     made = users.find_or_create(a_token(), provider, a_credential())
     assert made is not None
-    assert {**prospect, "id": made.key} == made.resource
+    assert (prospect.is_new, {**prospect.resource, "id": made.key}) == (True, made.resource)
     assert users.find(a_token(), provider) == made
 
 
@@ -369,3 +368,15 @@ def test_finding_refuses_whom_a_request_would_be_refused_for(world: World, deact
         users.find(a_token(), provider)
     with pytest.raises(InvalidToken, match="another issuer"):
         users.find(a_token(issuer="https://other.example"), provider)
+
+
+def test_many_users_are_forgotten_in_one_pass(world: World) -> None:
+    users, provider = world.users(), a_provider(Says())
+    keys = [users.find_or_create(a_token(sub), provider, a_credential()).key for sub in "123"]
+
+    users.forget(keys[0], str(keys[2]))
+
+    with statements() as seen:
+        for sub in "123":
+            users.find_or_create(a_token(sub), provider, a_credential())
+    assert seen == ["SELECT"] * 2

@@ -12,8 +12,9 @@ import pytest
 from joserfc.jwk import OctKey
 
 from flask_foreign_token.errors import REST, InvalidToken, Issue, ProviderUnavailable
-from flask_foreign_token.http import MAX_BODY, Http, UselessAnswer
+from flask_foreign_token.http import Http, UselessAnswer
 from flask_foreign_token.introspection.endpoints import StoredEndpoint
+from flask_foreign_token.introspection.introspection_endpoint import MAX_ANSWER
 from flask_foreign_token.introspection.key_set import read_key_set
 from flask_foreign_token.introspection.keys import KeySource
 from flask_foreign_token.introspection.parse import MAX_SIZE
@@ -21,6 +22,7 @@ from flask_foreign_token.introspection.remote_keys import RemoteKeys
 from flask_foreign_token.introspection.static_keys import StaticKeys
 from flask_foreign_token.introspection.token import Token
 from flask_foreign_token.registry.parts import NoKeys
+from flask_foreign_token.users.nesting import MAX_VALUES
 from flask_foreign_token.users.signed_userinfo import SignedUserinfo
 from flask_foreign_token.users.userinfo import UserinfoEndpoint
 
@@ -103,10 +105,10 @@ def test_it_may_be_for_the_client_that_the_token_was_issued_to(claim: str) -> No
 
 
 def test_it_may_be_longer_than_a_token() -> None:
-    groups = ["x" * 1000] * 100
+    groups = ["x" * 1000] * 40
     answer = sign(body=said(groups=groups))
 
-    assert MAX_SIZE < len(answer) < MAX_BODY
+    assert MAX_SIZE < len(answer) < MAX_ANSWER
     assert verifying().claims(answer, the_token())["groups"] == groups
 
 
@@ -141,7 +143,7 @@ WRONG: dict[str, tuple[Callable[[], str], str]] = {
     "encrypted": (lambda: f"{sign(body=said())}.a.b", "the token is encrypted"),
     "JSON serialization": (lambda: '{"payload": ""}', "the token is not in compact serialization"),
     "a line end": (lambda: f"{sign(body=said())}\n", "the signature is not base64url"),
-    "too long": (lambda: "a" * (MAX_BODY + 1), "the token is longer than 1024 KiB"),
+    "too long": (lambda: "a" * (MAX_ANSWER + 1), "the token is longer than 64 KiB"),
     "no object": (lambda: sign(body=b"[]"), "the claims: not a JSON object"),
     "a member twice": (lambda: sign(body=b'{"sub": "anna", "sub": "eve"}'), "the claims: JSON with a duplicate member"),
     "an extension": (lambda: sign(header(crit=["exp"]), said()), "crit is not understood"),
@@ -305,6 +307,42 @@ def test_what_is_of_no_use_rests_for_that_token_alone_and_is_logged_once(
     clock.now += REST
     assert endpoint.userinfo(the_token(), a_credential("bad")) == SAID
     assert caplog.messages == ["127.0.0.1: signed userinfo: aud names another audience"]
+
+
+@pytest.mark.parametrize(
+    ("much", "reason"),
+    [
+        ({"pad": "x" * (MAX_ANSWER * 3 // 4)}, "a body over 64 KiB"),
+        ({"groups": [{}] * MAX_VALUES}, "userinfo: over 2000 values"),
+    ],
+    ids=["size", "values"],
+)
+def test_one_that_is_too_large_is_of_no_use_either(
+    endpoint: UserinfoEndpoint, provider: Provider, much: dict[str, object], reason: str
+) -> None:
+    answering(provider, **much)
+
+    for _ in range(2):
+        with pytest.raises(UselessAnswer) as useless:
+            endpoint.userinfo(the_token(), a_credential())
+
+    assert useless.value.hint == reason
+    assert len(provider.requests) == 1
+
+
+def test_while_it_names_another_subject_it_is_not_asked_about_that_token_again(
+    endpoint: UserinfoEndpoint, provider: Provider, clock: Clock
+) -> None:
+    answering(provider, sub="eve")
+    for _ in range(3):
+        with pytest.raises(InvalidToken, match="userinfo names another subject"):
+            endpoint.userinfo(the_token(), a_credential())
+    assert len(provider.requests) == 1
+    answering(provider)
+
+    clock.now += REST
+
+    assert endpoint.userinfo(the_token(), a_credential()) == SAID
 
 
 def test_a_jwt_under_another_name_is_none(endpoint: UserinfoEndpoint, provider: Provider) -> None:

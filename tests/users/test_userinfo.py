@@ -12,7 +12,9 @@ from flask_foreign_token.errors import REST, InsufficientScope, InvalidToken, Pr
 from flask_foreign_token.http import Http
 from flask_foreign_token.introspection.endpoints import DiscoveredEndpoint, StoredEndpoint
 from flask_foreign_token.introspection.frozen import freeze
+from flask_foreign_token.introspection.introspection_endpoint import MAX_ANSWER
 from flask_foreign_token.introspection.remote_metadata import RemoteMetadata
+from flask_foreign_token.users.nesting import MAX_VALUES
 from flask_foreign_token.users.userinfo import TokenClaims, UserinfoEndpoint
 
 from ..publishing import OPENID, metadata, publishing
@@ -92,6 +94,23 @@ def test_userinfo_of_another_subject_is_refused(endpoint: UserinfoEndpoint, prov
         endpoint.userinfo(a_token(), a_credential())
 
 
+@pytest.mark.parametrize("answer", [{"sub": "somebody else"}, {}], ids=["somebody else", "nobody"])
+def test_while_it_names_another_subject_it_is_not_asked_about_that_token_again(
+    endpoint: UserinfoEndpoint, provider: Provider, clock: Clock, answer: object
+) -> None:
+    good, provider.body = provider.body, json.dumps(answer).encode()
+    for _ in range(50):
+        with pytest.raises(InvalidToken, match="userinfo names another subject"):
+            endpoint.userinfo(a_token(), a_credential("bad"))
+    assert len(provider.requests) == 1
+    provider.body = good
+    assert endpoint.userinfo(a_token(), a_credential("good"))["sub"] == "74ae9aaf"
+
+    clock.now += REST
+
+    assert endpoint.userinfo(a_token(), a_credential("bad"))["sub"] == "74ae9aaf"
+
+
 def test_a_token_without_sub_cannot_be_tied_to_userinfo(endpoint: UserinfoEndpoint, provider: Provider) -> None:
     token = a_token()
     del token.claims["sub"]
@@ -150,6 +169,8 @@ NONSENSE = [
     pytest.param(b"<html>", "text/html", id="html"),
     pytest.param(b'{"sub": "74ae9aaf", "sub": "other"}', "application/json", id="a member twice"),
     pytest.param(b'{"sub": "74ae9aaf", "pad": "%s"}' % (b"x" * 10_000_000), "application/json", id="10 MB"),
+    pytest.param(b'{"sub": "74ae9aaf"}'.ljust(MAX_ANSWER + 1), "application/json", id="over 64 KiB"),
+    pytest.param(b'{"sub": "74ae9aaf", "x": [%s{}]}' % (b"{}," * (MAX_VALUES - 2)), "application/json", id="many {}"),
     pytest.param(b'{"sub": "74ae9aaf", "name": "\\ud800"}', "application/json", id="a lone surrogate"),
     pytest.param(b'{"sub": "74ae9aaf", "n": 1e400}', "application/json", id="beyond a double"),
 ]
@@ -163,6 +184,34 @@ def test_an_answer_that_is_no_object_of_reasonable_size_is_refused(
 
     with pytest.raises(ProviderUnavailable):
         endpoint.userinfo(a_token(), a_credential())
+
+
+def test_64_kib_and_2000_values_are_taken(endpoint: UserinfoEndpoint, provider: Provider) -> None:
+    said = {"sub": "74ae9aaf", "groups": [{}] * (MAX_VALUES - 2)}
+    provider.body = json.dumps(said).encode().ljust(MAX_ANSWER)
+
+    assert (MAX_ANSWER, MAX_VALUES) == (64 * 1024, 2000)
+    assert endpoint.userinfo(a_token(), a_credential()) == said
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"sub": "74ae9aaf"}'.ljust(MAX_ANSWER + 1), "a body over 64 KiB"),
+        (b'{"sub": "74ae9aaf", "groups": [%s{}]}' % (b"{}," * (MAX_VALUES - 2)), "userinfo: over 2000 values"),
+    ],
+    ids=["size", "values"],
+)
+def test_of_what_is_too_large_the_log_says_how_much_it_may_be(
+    endpoint: UserinfoEndpoint, provider: Provider, caplog: pytest.LogCaptureFixture, body: bytes, reason: str
+) -> None:
+    provider.body = body
+
+    for _ in range(2):
+        with pytest.raises(ProviderUnavailable):
+            endpoint.userinfo(a_token(), a_credential())
+
+    assert caplog.messages == [f"127.0.0.1: {reason}"]
 
 
 @pytest.mark.parametrize(
