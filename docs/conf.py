@@ -35,6 +35,7 @@ nitpicky = True
 nitpick_ignore = [
     ("py:class", "flask_foreign_token.decorators.View"),
     ("py:class", "flask_foreign_token.extension.Asked"),
+    ("py:class", "flask_foreign_token.extension.MakesUsers"),
     ("py:class", "flask_foreign_token.policies.request.RequestFacts"),
     ("py:class", "flask_foreign_token.policies.sql.database.Database"),
     ("py:class", "Scalar"),

@@ -29,9 +29,9 @@ def read(request: Request) -> Credential | None:
     :raises InvalidRequest: the header is malformed or over 16 KiB, or the request carries two credentials
         (:rfc:`6750#section-3.1`).
     """
-    header = request.environ.get("HTTP_AUTHORIZATION")
-    if not header or header[:6].lower() != "bearer" or header[6:7].isalnum():
+    if not is_bearer(request):
         return None
+    header: str = request.environ["HTTP_AUTHORIZATION"]
     if len(header) > MAX_HEADER:
         raise InvalidRequest("the Authorization header is over 16 KiB")
     match = _BEARER.fullmatch(header)
@@ -40,6 +40,12 @@ def read(request: Request) -> Credential | None:
     if _second_token(request):
         raise InvalidRequest("the request carries two tokens")
     return Credential("bearer", match[1])
+
+
+def is_bearer(request: Request) -> bool:
+    """Whether the header of `request` is of the scheme ``Bearer``, be the token good or not."""
+    header = request.environ.get("HTTP_AUTHORIZATION") or ""
+    return header[:6].lower() == "bearer" and not header[6:7].isalnum()
 
 
 def readable_token(request: Request) -> str | None:

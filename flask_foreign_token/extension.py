@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -12,19 +13,22 @@ from weakref import WeakSet
 import sqlalchemy as sa
 from flask import Blueprint, Flask, current_app, has_app_context
 from flask_sqlalchemy import SQLAlchemy
+from werkzeug.local import LocalProxy
 
+from . import login
 from .application import Application
 from .cli import commands
 from .decorators import holding_to
-from .errors import ConfigError
+from .errors import ConfigError, Refusal
 from .introspection.remote_keys import KeySourceState
 from .policies.python import CodePolicies, Function
 from .registry.database import tables_for
 from .request_state import ANY_POLICY, globals_class, without_extension
+from .runtime import Runtime
 from .settings import Settings
 from .users.models import models_for
-from .users.new_user import Function as NewUserFunction
-from .users.new_user import NewUserHook
+from .users.new_user import NewUserFunction, NewUserHook
+from .users.primary_keys import text_of
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +63,7 @@ class ForeignToken:
         self._active_attribute = active_attribute
         self._user_attributes = user_attributes
         self._new_user = NewUserHook()
+        self._has_login = False
         self._policies = CodePolicies()
         self._apps: WeakSet[Flask] = WeakSet()
         if app is not None:
@@ -80,7 +85,10 @@ class ForeignToken:
         )
         app.extensions[EXTENSION] = application
         app.app_ctx_globals_class = globals_class(application, app.app_ctx_globals_class)
-        app.before_request_funcs.setdefault(None, []).insert(0, application.before_request)
+        hooks = app.before_request_funcs.setdefault(None, [])
+        hooks.insert(0, application.before_request)
+        if self._has_login:
+            login.watch(app, application.before_request)
         app.cli.add_command(commands)
         if settings.resource is not None:
             application.serve_metadata(settings.resource)
@@ -164,6 +172,97 @@ class ForeignToken:
         with app.app_context():
             application: Application = app.extensions[EXTENSION]
             return application.key_sources()
+
+    def deactivate(self, user: object, app: Flask | None = None) -> None:
+        """Let a user in no more, whatever token they bring; nothing happens to one who is not let in anyway.
+
+        It is in force here with the next request, and on every other worker as soon as that has looked for changes
+        (``FOREIGN_TOKEN_REGISTRY_POLL``). Like :meth:`activate`, :meth:`link` and :meth:`unlink` it is a transaction
+        of its own: ``db.session`` has no part in it, and rows that it has loaded show the change once they are
+        refreshed. What the session has written should be committed before: it waits up to 15 seconds for a row of the
+        user's that is changed and not committed (on MariaDB also for one that refers to the user), and on SQLite for
+        any. In the same request that is in vain, and ends in :class:`~.errors.DatabaseUnavailable`.
+
+        :param user: a row of the app's model that has been stored, or its primary key.
+        :param app: as for :meth:`check`.
+        :raises NotStored: there is no such user.
+        :raises Rejected: `user` is nobody, or a row that has not been stored; or the app's model does not let its
+            active attribute be set.
+        :raises DatabaseUnavailable: the database cannot be written.
+        """
+        with self._user(user, app) as (runtime, id_):
+            runtime.accounts.set_active([id_], False)
+
+    def activate(self, user: object, app: Flask | None = None) -> None:
+        """Let a user in again; nothing happens to one who is let in already.
+
+        Parameters and what is raised: as for :meth:`deactivate`.
+        """
+        with self._user(user, app) as (runtime, id_):
+            runtime.accounts.set_active([id_], True)
+
+    def link(self, user: object, system: str, value: str, app: Flask | None = None) -> None:
+        """Let tokens of a second provider, or of another account, lead to a user; nothing happens if they do already.
+
+        :param user: as for :meth:`deactivate`.
+        :param system: the ``system`` of an IdentityProvider that an introspector in force names. That its tokens speak
+            of this person is for the app to make sure, say by a token that they have shown.
+        :param value: the subject (``sub``) of these tokens.
+        :param app: as for :meth:`check`.
+        :raises NotStored: there is no such user.
+        :raises Rejected: the identifier is somebody else's, or cannot be one; nobody vouches for the system; or `user`
+            is nobody, or a row that has not been stored.
+        :raises RegistryUnavailable: who vouches for the system cannot be told.
+        :raises DatabaseUnavailable: the database cannot be written.
+        """
+        with self._user(user, app) as (runtime, id_):
+            runtime.links.link(id_, (system, value))
+
+    def unlink(self, user: object, system: str, value: str, app: Flask | None = None) -> None:
+        """Take an identifier away from a user, the last one too. The next token of that subject makes a new user.
+
+        Parameters: as for :meth:`link`.
+
+        :raises NotStored: there is no such user.
+        :raises Rejected: the identifier is not the user's; or `user` is nobody, or a row that has not been stored.
+        :raises DatabaseUnavailable: the database cannot be written.
+        """
+        with self._user(user, app) as (runtime, id_):
+            runtime.links.unlink(id_, (system, value))
+
+    def init_login(self, login_manager: Any) -> None:
+        """Let Flask-Login's ``current_user`` be `g.user` where a request brings a bearer token.
+
+        So it is also where a session says that it is somebody else's. It is loaded when it is first touched, and the
+        ``anonymous_user`` of `login_manager` where `g.user` is ``None``. What the app assigns to `g.user` does not
+        matter, and the session is neither asked nor changed. Without a token Flask-Login does as ever; an app with
+        neither ``user_loader`` nor ``request_loader`` has nobody then.
+
+        `login_manager` and this extension can be set up for their apps before it and after it.
+
+        :param login_manager: a ``LoginManager`` of Flask-Login 0.6.
+        :raises ConfigError: it is none.
+        """
+        login.init_login(login_manager)
+        if not self._has_login:
+            self._has_login = True
+            for app in self._apps:
+                login.watch(app, app.extensions[EXTENSION].before_request)
+
+    @contextmanager
+    def _user(self, user: object, app: Flask | None) -> Iterator[tuple[Runtime, str]]:
+        """What this process holds for the app, and the text of the primary key of `user`."""
+        if isinstance(user, LocalProxy):
+            user = user._get_current_object()  # noqa: SLF001
+        app = app or self._only_app()
+        # Not a context within its own: rows that a receiver of a signal loads are to stay in the session.
+        with nullcontext() if has_app_context() and current_app == app else app.app_context():
+            application: Application = app.extensions[EXTENSION]
+            try:
+                yield application.runtime(), text_of(application.models.user, user)
+            except Refusal as refusal:
+                application.refused(refusal)
+                raise
 
     def _only_app(self) -> Flask:
         if has_app_context():

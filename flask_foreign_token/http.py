@@ -128,14 +128,22 @@ class Http:
         """
         return self._exchange("GET", url, headers, None, partial(_answer, max_body=MAX_BODY), logs_useless)
 
-    def get_json_or_jwt(self, url: str, *, headers: Mapping[str, str] = {}, logs_useless: bool = True) -> Answer:
+    def get_json_or_jwt(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] = {},
+        max_body: int = MAX_BODY,
+        logs_useless: bool = True,
+    ) -> Answer:
         """As :meth:`get`, where the answer may also be a JWT (``application/jwt``), which is for the caller to verify.
 
+        :param max_body: bytes, in place of 1 MiB; whole KiB.
         :raises UselessAnswer: as for :meth:`get`, or it is a JWT that is not ASCII.
         :raises ProviderUnavailable: as for :meth:`get`.
         """
         headers = {**headers, "Accept": _JSON_RATHER_THAN_JWT}
-        return self._exchange("GET", url, headers, None, partial(_answer_or_jwt, max_body=MAX_BODY), logs_useless)
+        return self._exchange("GET", url, headers, None, partial(_answer_or_jwt, max_body=max_body), logs_useless)
 
     def post_form(
         self,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .introspection.parse import CompactJws
     from .introspection.token import Checks, Credential, Introspector, Token
     from .registry.snapshot import RegistrySnapshot
+    from .users.provisioning import Prospect
 
 CHECKS: Final[Mapping[str, str]] = {
     "form": "it is made of the characters of a token",
@@ -204,8 +205,8 @@ class _Traveller:
                 note.text = "none is known by this subject, and none is made"
                 return None
             prospect = users.prospect(token, provider, credential)
-            note.text = "none is known by this subject: a request would make one; policies are shown it without an id"
-            return prospect
+            note.text = f"none is known by this subject: {_told_of_prospect(prospect)}"
+            return prospect.resource
 
     # ---- where to
 
@@ -329,6 +330,13 @@ def _name_of(introspector: Introspector) -> str:
     resource = getattr(introspector, "introspector", None)
     kind = "opaque" if isinstance(introspector, OpaqueIntrospector) else "jwt"
     return f"TokenIntrospector/{getattr(resource, 'id', '')} ({kind})"
+
+
+def _told_of_prospect(prospect: Prospect) -> str:
+    if not prospect.is_new:
+        return f"a request would link it to User/{prospect.resource['id']}, whose verified address is the same"
+    made = "a request would make one; policies are shown it without an id"
+    return f"{made}, and the app's function for new users was not asked" if prospect.by_app else made
 
 
 def _told_of_refusal(refusal: Refusal) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from flask import current_app, g
+from flask import Flask, current_app, g
 
 from . import credentials
 from .errors import ConfigError
@@ -51,12 +52,20 @@ def init_login(manager: Any) -> None:
         setattr(manager, _LOAD, _TokenFirst(manager))
 
 
-def forget_user() -> None:
-    """Let Flask-Login find out anew who makes the request at hand.
+def watch(app: Flask, authenticate: Callable[[], object]) -> None:
+    """Let Flask-Login find out anew who makes each request to `app`.
 
-    Asked before it is authenticated, since an app context that somebody has pushed may serve several; and after that,
-    since somebody may have asked while a user was being made.
+    Before it is authenticated, since an app context that somebody has pushed may serve several; and after that, since
+    somebody may have asked while a user was being made.
+
+    :param authenticate: the hook that does it.
     """
+    hooks: list[Any] = app.before_request_funcs[None]
+    at = hooks.index(authenticate)
+    hooks[at : at + 1] = [_forget_user, authenticate, _forget_user]
+
+
+def _forget_user() -> None:
     if _is_ours(getattr(current_app, "login_manager", None)):
         g.pop(_REMEMBERED, None)
 

@@ -143,16 +143,18 @@ class RequestState:
         """
         if self._user is not _UNLOADED:
             return self._user
+        if self.identity.user is None:
+            # Not for good: whoever asks while a user is being made can ask again.
+            return None
         # Also what somebody sees who asks while the row is being loaded: a listener to the session's queries.
         self._user = None
-        if self.identity.user is not None:
-            try:
-                self._user = self.application.load_user(self.identity.user)
-            except Refusal as refusal:
-                self.refusal = refusal
-                self.application.refused(refusal)
-                self.identity = ANONYMOUS
-                raise
+        try:
+            self._user = self.application.load_user(self.identity.user)
+        except Refusal as refusal:
+            self.refusal = refusal
+            self.application.refused(refusal)
+            self.identity = ANONYMOUS
+            raise
         return self._user
 
     def _grant(self, names: tuple[str, ...]) -> None:

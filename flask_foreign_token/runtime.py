@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -31,8 +31,12 @@ from .signals import USER_SIGNALS
 from .tables import create_missing, require_tables
 from .telling import tell
 from .transactions import Transactions
+from .upgrading import add_missing, require_columns
+from .users.account_access import AccountAccess
 from .users.accounts import Accounts
 from .users.announced_writes import AnnouncedWrites
+from .users.identifier_links import IdentifierLinks
+from .users.personal_data import PersonalData
 from .users.provisioning import Users
 from .users.snapshot import Event, UserSnapshot
 
@@ -53,6 +57,7 @@ class Runtime:
         transactions = Transactions(application.engine(None))
         feed = ChangeFeed(transactions, application.tables)
         self._application = application
+        self._has_columns = False
         self._transactions = transactions
         self._user_transactions = Transactions(application.engine(application.models.bind_key))
         if application.forked:
@@ -81,7 +86,7 @@ class Runtime:
             size=settings.token_cache_size,
             clock=clock,
             hook=application.new_user,
-            announce=self.announce,
+            announce=self._announce,
         )
         file = application.registry_file
         store: DatabaseRegistry | FileRegistry
@@ -94,7 +99,7 @@ class Runtime:
             feed,
             builder,
             prepare=self.prepare_tables,
-            on_user_change=self._forget_user,
+            on_user_change=self._forget_users,
             poll=settings.registry_poll,
         )
         self.catalog = Catalog(
@@ -106,13 +111,16 @@ class Runtime:
             lint=partial(lint, engines=self.engines),
         )
         apart = None if application.models.bind_key is None else self._user_transactions
-        self.accounts = Accounts(
+        access = AccountAccess(
             application.models,
             self._user_transactions,
-            AnnouncedWrites(feed, apart, forget=self.users.forget),
-            issuer_of=self._issuer_of,
+            AnnouncedWrites(feed, apart, forget=self._forget_users, announce=self._announce),
             prepare=self.prepare_tables,
+            clock=clock,
         )
+        self.accounts = Accounts(access, self._issuer_of)
+        self.links = IdentifierLinks(access, self._issuer_of)
+        self.personal_data = PersonalData(access)
 
     def identify(self, credential: Credential, snapshot: RegistrySnapshot) -> Identity:
         """Who presents `credential`.
@@ -139,9 +147,9 @@ class Runtime:
         return Identity(token, user, key)
 
     def prepare_tables(self) -> None:
-        """Make our tables, where that is ours to do.
+        """Make our tables, and add what those of an earlier version lack, where that is ours to do.
 
-        :raises DatabaseUnavailable: they are not there.
+        :raises DatabaseUnavailable: they are not there, or lack a column.
         """
         application = self._application
         if application.file is not None and not application.file.exists():
@@ -156,6 +164,11 @@ class Runtime:
                 create_missing(transactions, tables)
             else:
                 require_tables(transactions, tables)
+            # Whether the tables are there is asked each time, since a database can be put in another's place. What is
+            # in them takes many statements, and is asked until it is all there.
+            if not self._has_columns:
+                (add_missing if application.creates_tables else require_columns)(transactions, tables)
+        self._has_columns = True
 
     def faults_of_sql(self) -> list[Issue]:
         """What is wrong at this moment with the database that the engine ``sql`` asks; nothing where none is set."""
@@ -177,11 +190,11 @@ class Runtime:
         except UnknownForm as unknown:
             raise UnknownForm(hint=self._application.hint_for_unknown_form()) from unknown
 
-    def _forget_user(self, key: str | None) -> None:
-        if key is None:
+    def _forget_users(self, keys: Collection[str] | None) -> None:
+        if keys is None:
             self.users.forget_all()
         else:
-            self.users.forget(key)
+            self.users.forget(*keys)
 
     def _issuer_of(self, system: str) -> str | None:
         issuer = self.registry.current().issuer_of(system)
@@ -191,7 +204,7 @@ class Runtime:
         self.registry.refresh()
         return self.registry.current().issuer_of(system)
 
-    def announce(self, event: Event, user: UserSnapshot) -> None:
+    def _announce(self, event: Event, user: UserSnapshot) -> None:
         """Send the signal for what became of a user."""
         app = self._application.app
         USER_SIGNALS[event].send(app, _async_wrapper=app.ensure_sync, user=user)

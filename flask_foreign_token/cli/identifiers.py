@@ -9,7 +9,6 @@ import click
 from flask.cli import with_appcontext
 
 from ..errors import Rejected
-from ..users.accounts import read_identifier
 from .current import links
 from .failures import NOTHING_CHANGED, Failure, reasons
 from .output import json_option, print_json, print_lines, print_outcomes
@@ -18,15 +17,12 @@ from .users import id_of
 if TYPE_CHECKING:
     from ..registry.edits import Outcome
     from ..users.account_access import ShownUser
-    from ..users.account_body import Pair
+    from ..users.identifier import Pair
 
 
 def _pair_of(ctx: click.Context, param: click.Parameter, value: str) -> Pair:
-    try:
-        system, name = read_identifier(value)
-    except ValueError:
-        system, name = None, value
-    if system is None:
+    system, _, name = value.partition("|")
+    if not system or not name:
         raise click.BadParameter("must read SYSTEM|VALUE, in quotes")
     return system, name
 

@@ -34,6 +34,7 @@ def _identifier_of(ctx: click.Context, param: click.Parameter, value: str | None
 
 users = AppGroup(
     "users",
+    short_help="Show users, let them in or not, and forget them.",
     help="""Show users, let them in or not, say by which identifiers they are known, and forget them.
 
     A user is made when a token is first seen, and is known by an identifier: the provider's system, and the subject.

@@ -29,7 +29,7 @@ from ..errors import Issue, Rejected
 from ..tables import exact
 from ..transactions import Transactions
 from .edits import Check, Edit, Outcome, State, refuse_unmet, written
-from .feed import USER, Change, ChangeFeed, News
+from .feed import MAX_REF, USER, Change, ChangeFeed, News
 from .registry import Contents, Kept
 from .resources import Key, Resource, digest, identify, sharing_texts
 
@@ -75,7 +75,7 @@ def _change_table(metadata: MetaData) -> Table:
         metadata,
         Column("id", BigInteger, autoincrement=False, nullable=False),
         Column("type", exact(32), nullable=False),
-        Column("ref", exact(255), nullable=False),
+        Column("ref", exact(MAX_REF), nullable=False),
         Column("at", Double, nullable=False, comment="seconds since the epoch"),
         PrimaryKeyConstraint("id", name=conv("pk_foreign_token_change")),
     )

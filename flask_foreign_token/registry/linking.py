@@ -26,6 +26,10 @@ from .parts import IntrospectorPart, NoKeys, Part, ProviderPart, issues_of
 from .resources import IdentityProvider, JwtSettings, Key, TokenIntrospector, digest
 from .uniqueness import refuse_second_issuers, refuse_shared_issuers, refuse_shared_prefixes, refuse_shared_systems
 
+USERINFO_KEYS_TTL = 300
+"""Seconds of the life of keys that are fetched for userinfo alone, the default of `cache_ttl`. That of an introspector
+which asks about tokens says how long answers are good, and may be a second."""
+
 _ABSENT = "there is no {name}"
 _DELETED = "still refers to {name}; delete or change that first"
 
@@ -271,7 +275,7 @@ class Linker:
             endpoint = self._endpoints.userinfo_keys(provider)
         except Rejected as rejected:
             return NoKeys(rejected.within(f"IdentityProvider/{provider.id}").issues), None, None
-        source = RemoteSource(endpoint, link.settings.cache_ttl, ("RS256",))
+        source = RemoteSource(endpoint, USERINFO_KEYS_TTL, ("RS256",))
         return self._keys_at(source, self._signed_sources), None, source
 
     def _introspection_endpoint(self, settings: TokenIntrospector, inquiry: Inquiry) -> IntrospectionEndpoint:

@@ -11,7 +11,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates, validates_schema
 
 from ..introspection.keys import ALGORITHMS, spellings
-from ..users.mapping import MAX_RULES
+from ..users.to_scim import MAX_RULES
 from .fields import (
     Flag,
     Group,

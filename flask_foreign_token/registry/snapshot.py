@@ -18,8 +18,8 @@ from ..introspection.remote_metadata import MetadataDirectory
 from ..introspection.token import Versioned
 from ..policies.decisions import Policies
 from ..policies.engines import Engines
-from ..users.mapping import NO_MODEL, Targets
 from ..users.provider import Provider
+from ..users.to_scim import NO_MODEL, Targets
 from .endpoints import Endpoints
 from .linking import Linked, Linker
 from .parts import IntrospectorPart, Part, PartMaker, PolicyPart, issues_of
