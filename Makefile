@@ -1,7 +1,9 @@
-# `make demo`, `make demo-keycloak`, `make test`, `make fuzz`, `make benchmark` and `make lint`; each makes .venv itself
-# when it is absent or the lock file has changed. `make test` brings the servers that it can bring without root, and with
-# SERVERS=apt the others too; with ARGS it runs a part of the tests, whose coverage says nothing. `make fuzz` runs until it
-# is stopped or finds something; with ARGS as libFuzzer has them, for a while: ARGS=-max_total_time=600.
+# `make demo`, `make demo-keycloak`, `make test`, `make test-long`, `make fuzz`, `make benchmark` and `make lint`; each
+# makes .venv itself when it is absent or the lock file has changed. `make test` brings the servers that it can bring
+# without root, and with SERVERS=apt the others too; with ARGS it runs a part of the tests, whose coverage says nothing.
+# `make test-long` tries 20 times what `make test` tries once, since it depends on luck: races and killed workers.
+# `make fuzz` runs until it is stopped or finds something; with ARGS as libFuzzer has them, for a while:
+# ARGS=-max_total_time=600.
 PYTHON ?= python3
 ARGS ?=
 SERVERS ?=
@@ -10,7 +12,9 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo demo-keycloak test servers fuzz benchmark lint
+LONG_TESTS := $(addprefix tests/integration/test_,races.py killed_workers.py user_races_on_servers.py)
+
+.PHONY: demo demo-keycloak test test-long servers fuzz benchmark lint
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m example_app.demo $(ARGS)
@@ -28,6 +32,9 @@ else
 	@echo "Coverage of the package in percent; $(BIN)/coverage report shows where it is missing:"
 	@$(BIN)/coverage report --format=total
 endif
+
+test-long: $(INSTALLED) servers
+	LONG=1 $(BIN)/python -m pytest --durations=0 --durations-min=1 $(LONG_TESTS) $(ARGS)
 
 servers: $(INSTALLED)
 	@SERVERS=$(SERVERS) $(BIN)/python -m tests.integration.install

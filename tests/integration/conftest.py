@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from example_app.keycloak_server import Keycloak
 
 from . import logout_tokens, servers
 from . import oidc_provider as oidc
+from .databases import KINDS, Databases
 from .keycloak import MakeRealm, keycloak_of_the_run, realms
 from .real_providers import RealKeycloak, RealOidcProvider, RealProviders
 
@@ -61,3 +64,16 @@ def redis() -> Iterator[str]:
     """The URL of a Redis of this module's own."""
     with servers.redis() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """Makes databases on servers of the whole run."""
+    with ExitStack() as stack:
+        yield Databases(stack)
+
+
+@pytest.fixture(params=KINDS)
+def database(request: pytest.FixtureRequest, databases: Databases, tmp_path: Path) -> str:
+    """The URL of an empty database of this test's own, of each kind."""
+    return databases.empty(request.param, tmp_path)

@@ -26,6 +26,8 @@ CLIENT = ("my-client", "the-secret-of-my-client")
 """Gets tokens for itself."""
 FRONTEND = ("my-frontend", "the-secret-of-my-frontend")
 """Gets tokens for people."""
+SIGNED_FRONTEND = ("my-signed-frontend", "the-secret-of-my-signed-frontend")
+"""The same, and with its tokens userinfo is signed."""
 API = ("my-api", "the secret: 100% of my+api")
 """Asks about tokens, with ``client_secret_basic``."""
 POSTING_API = ("my-posting-api", "the secret: 100% of my+posting&api")
@@ -57,13 +59,14 @@ class OidcProvider:
         form = {"grant_type": "client_credentials", "resource": resource, "scope": "read"}
         return str(self.post("/token", CLIENT, **form)["access_token"])
 
-    def tokens_of(self, username: str, **form: str) -> dict[str, str]:
+    def tokens_of(self, username: str, client: tuple[str, str] = FRONTEND, **form: str) -> dict[str, str]:
         """All the tokens of a person: ``access_token``, ``id_token`` and ``refresh_token``.
 
+        :param client: who gets them.
         :param form: ``resource``, for which the access token is; without it, it is an opaque one for userinfo.
         """
         grant = {"grant_type": "urn:example:person", "username": username}
-        return dict(self.post("/token", FRONTEND, **grant, **form))
+        return dict(self.post("/token", client, **grant, **form))
 
     def revoke(self, token: str, client: tuple[str, str] = CLIENT) -> None:
         """Have an opaque token revoked by the client that it was issued to."""

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -81,12 +82,16 @@ def mariadb() -> Iterator[str]:
         assert done.returncode == 0, done.stdout + done.stderr
         serve = [programs["mariadbd"], *options, f"--socket={folder / 'socket'}", "--skip-networking"]
         with subprocess.Popen(serve, user=user, cwd=folder, stderr=subprocess.PIPE, text=True) as server:
+            # It tells of every connection that is not closed properly, and waits while nobody reads that.
+            reading = threading.Thread(target=server.stderr.read)
             try:
                 assert any("ready for connections" in line for line in server.stderr), "MariaDB does not start"
+                reading.start()
                 yield _database(f"mysql+pymysql://root@localhost/?unix_socket={folder / 'socket'}&charset=utf8mb4")
             finally:
                 server.terminate()
-                server.stderr.read()
+                if reading.ident is not None:
+                    reading.join()
 
 
 @contextmanager

@@ -17,10 +17,18 @@ _LISTENING = re.compile(r"Listening at: (http://\S+)")
 
 
 @contextmanager
-def served(folder: Path, *arguments: str, app: str = "wsgi:app", port: int = 0, **variables: str) -> Iterator[str]:
+def served(
+    folder: Path,
+    *arguments: str,
+    app: str = "wsgi:app",
+    port: int = 0,
+    log: list[str] | None = None,
+    **variables: str,
+) -> Iterator[str]:
     """The address of gunicorn with two workers in `folder`, forked from a process that has loaded `app`.
 
     :param port: where it listens; 0 for a free one.
+    :param log: gets the lines of its log when it has stopped.
     """
     command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "2", "--bind", f"127.0.0.1:{port}"]
     command += arguments
@@ -41,4 +49,6 @@ def served(folder: Path, *arguments: str, app: str = "wsgi:app", port: int = 0, 
     finally:
         process.terminate()
         rest = process.communicate(timeout=60)[1]
+        if log is not None:
+            log += [*"".join(seen).splitlines(), *rest.splitlines()]
         assert "Traceback" not in rest, rest
