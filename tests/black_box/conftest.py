@@ -9,6 +9,7 @@ from flask_foreign_token.testing import Issuer
 from ..apps import Resource, trusting
 from ..conftest import MakeApp
 from .callers import OPERATOR_SETTINGS, Operated, put_all
+from .people import People, people_serving
 from .tokens import Server, jwk, rsa_key, serving
 
 
@@ -36,3 +37,10 @@ def server() -> Iterator[Server]:
     with serving() as server:
         server.keys(jwk(rsa_key()))
         yield server
+
+
+@pytest.fixture
+def people() -> Iterator[People]:
+    """A provider that answers what the test wants when it is asked about a user."""
+    with people_serving() as people:
+        yield people
