@@ -37,7 +37,7 @@ KINDS = ("default", "own", "bound")
 ALICE = {"default": "9f1c8f9e-6a4b-4a58-9f0a-0d6e3c1b7a11", "own": "7", "bound": "7"}
 """The key of the user who was there before, of each kind."""
 
-NEW = {"added column 'foreign_token_identifier.refreshed_at'", "added column 'foreign_token_identifier.verified_email'"}
+NEW = {f"added column 'foreign_token_identifier.{name}'" for name in ("refreshed_at", "written", "verified_email")}
 NEW_INDEX = "added index 'ix_foreign_token_identifier_verified_email' on '('verified_email',)'"
 
 

@@ -15,6 +15,7 @@ from flask_foreign_token.testing import Issuer
 from .apps import ask, policy, rows, secret_token, store, trusting, trusting_a_secret, users_in
 from .conftest import MakeApp
 from .counting import checked_out, counted
+from .loading import Clock
 
 REGISTRIES = ["file", "database"]
 
@@ -137,6 +138,41 @@ def test_many_requests_of_one_user_are_one_fetch_of_keys_and_one_of_userinfo(
     assert statuses == {200}
     assert own_issuer.requests == {"jwks": 1, "userinfo": 1}
     assert users_in(app) == 1
+
+
+@pytest.fixture
+def signing_issuer() -> Iterator[Issuer]:
+    """One that signs userinfo."""
+    with Issuer(userinfo_signed_response_alg="ES256") as issuer:
+        yield issuer
+
+
+def test_signed_userinfo_is_verified_with_the_keys_that_tokens_are(make_app: MakeApp, signing_issuer: Issuer) -> None:
+    app = make_app(asking_userinfo(signing_issuer))
+
+    statuses = {ask(app, signing_issuer.token(sub=name)).status_code for name in ("ann", "bob")}
+
+    assert statuses == {200}
+    assert signing_issuer.requests == {"jwks": 1, "userinfo": 2}
+
+
+@pytest.mark.parametrize(
+    ("stored", "before"), [(True, {}), (False, {"discovery": 1})], ids=["jwks_uri stored", "jwks_uri discovered"]
+)
+def test_where_tokens_are_asked_about_signed_userinfo_has_the_keys_fetched_once_in_300_seconds(
+    timed_app: MakeApp, signing_issuer: Issuer, now: Clock, stored: bool, before: dict[str, int]
+) -> None:
+    described, asking = signing_issuer.resources(kind="opaque")
+    described |= {"jwks_uri": signing_issuer.jwks_uri} if stored else {"issuer": signing_issuer.issuer}
+    app = timed_app([described, {**asking, "cache_ttl": 1}, policy("all", {"user": {"data": {"sub": "present?"}}})])
+
+    counts = []
+    for name in ("ann", "bob", "cid"):
+        assert ask(app, signing_issuer.opaque_token(sub=name, lifetime=3600)).status_code == 200
+        counts.append(dict(signing_issuer.requests))
+        now.now += 200 if name == "bob" else 101
+
+    assert counts == [{**before, "jwks": 1 + (n > 2), "introspection": n, "userinfo": n} for n in (1, 2, 3)]
 
 
 def test_starting_and_anonymous_requests_call_nobody(make_app: MakeApp, own_issuer: Issuer) -> None:

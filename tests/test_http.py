@@ -179,6 +179,17 @@ def test_an_answer_to_a_form_may_be_read_up_to_less(http: Http) -> None:
     assert refusal.value.hint == "a body over 1 KiB"
 
 
+@pytest.mark.parametrize("content_type", ["application/json", "application/jwt"])
+def test_so_may_an_answer_in_json_or_a_jwt(http: Http, content_type: str) -> None:
+    bodies = [answer(b"{}".ljust(size), content_type=content_type) for size in (KIB, KIB + 1)]
+    with serving(answering(*bodies)) as server:
+        assert http.get_json_or_jwt(server.origin, max_body=KIB).status == 200
+        with pytest.raises(UselessAnswer) as refusal:
+            http.get_json_or_jwt(server.origin, max_body=KIB)
+
+    assert refusal.value.hint == "a body over 1 KiB"
+
+
 USELESS = [
     (answer(b"", status="204 No Content"), "not JSON"),
     (answer(b"", content_type="application/json"), "not JSON"),

@@ -11,7 +11,7 @@ from flask import Flask
 from flask_foreign_token.admin.refusals import MAX_ISSUES
 from flask_foreign_token.policies.limits import MAX_SIZE
 from flask_foreign_token.registry.fields import MAX_ITEMS, MAX_UNKNOWN
-from flask_foreign_token.users.mapping import MAX_RULES, MAX_STEPS
+from flask_foreign_token.users.to_scim import MAX_RULES, MAX_STEPS
 
 from ..apps import SECRET, introspector, policy, provider
 from .asking import operate

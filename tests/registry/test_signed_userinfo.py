@@ -20,6 +20,7 @@ from flask_foreign_token.users.userinfo import TokenClaims
 from ..introspection.provider import Provider as KeyServer
 from ..introspection.provider import running
 from ..introspection.signing import header, jwk, sign
+from ..loading import Clock
 from ..users.conftest import a_credential, a_token
 from ..users.userinfo_server import Provider
 from .bodies import ASKED, ISSUER, introspector, opaque, policy, provider
@@ -103,12 +104,35 @@ def test_for_opaque_tokens_alone_the_keys_are_the_providers(others: list[dict[st
     )
 
 
+@pytest.mark.parametrize("cache_ttl", [1, 7, 86_400])
+def test_keys_for_userinfo_alone_live_as_long_as_others_do_whatever_the_introspector_remembers(cache_ttl: int) -> None:
+    now = Clock(1000.0)
+    with closing(Http()) as http, running(KeyServer(jwk("RS256", "first"))) as server:
+        body = asked(jwks_uri=server.url)
+        keys = signed(built(body, {**ASKING, "cache_ttl": cache_ttl}, by=builder(http, clock=now)), "o").keys
+
+        fetches = []
+        for age in (0, 10, 200, 301):
+            now.now = 1000.0 + age
+            keys.find("first", "RS256")
+            fetches.append(server.requests)
+
+    assert fetches == [1, 1, 1, 2]
+
+
+def test_introspectors_of_a_provider_share_them() -> None:
+    other = opaque("q", "k", introspection_endpoint=ASKED, cache_ttl=1, token_prefix="q_")
+    snapshot = built(asked(jwks_uri=KEYS), {**ASKING, "token_prefix": "o_"}, other)
+
+    assert signed(snapshot, "o").keys is signed(snapshot, "q").keys
+
+
 def test_they_can_be_discovered() -> None:
     source = linked(built(asked(issuer=ISSUER), ASKING), "o").signed_source
 
     assert source is not None
     assert isinstance(source.endpoint, DiscoveredEndpoint)
-    assert (source.endpoint.metadata.issuer, source.endpoint.member, source.ttl) == (ISSUER, "jwks_uri", 7)
+    assert (source.endpoint.metadata.issuer, source.endpoint.member, source.ttl) == (ISSUER, "jwks_uri", 300)
 
 
 @pytest.mark.parametrize(
