@@ -90,6 +90,10 @@ class UselessAnswer(ProviderUnavailable):
     """
 
 
+class TooLarge(UselessAnswer):
+    """An answer came that is larger than is taken."""
+
+
 class Http:
     """Calls identity providers, from any number of threads, over kept connections that never cross a fork.
 
@@ -196,7 +200,8 @@ class Http:
         except _Useless as useless:
             if logs_useless:
                 log.warning("%s: %s", host, useless)
-            raise UselessAnswer(hint=str(useless)) from None
+            kind = TooLarge if isinstance(useless, _TooLarge) else UselessAnswer
+            raise kind(hint=str(useless)) from None
         except HTTPError as error:
             raise _unavailable(host, _reason(error)) from None
 
@@ -257,6 +262,10 @@ class _OutOfOrder(HTTPError):
 
 class _Useless(HTTPError):
     """An answer that came and must not be used; the text is the reason."""
+
+
+class _TooLarge(_Useless):
+    """One that is larger than is taken."""
 
 
 def _normalized(host: str) -> str:
@@ -337,7 +346,7 @@ def _body(response: BaseHTTPResponse, max_body: int) -> bytes:
     while piece := _piece(response):
         body += piece
         if len(body) > max_body:
-            raise _Useless(f"a body over {_size(max_body)}")
+            raise _TooLarge(f"a body over {_size(max_body)}")
     return bytes(body)
 
 

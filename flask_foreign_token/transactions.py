@@ -237,8 +237,9 @@ _COLUMN = frozenset({"42703", 1054})
 # A table or schema, and a column, that is not there or not ours. With other drivers these are the programmer's errors,
 # on SQLite they are operational ones, which the text tells apart.
 _DEADLOCKS = frozenset({"40P01", 1213})
-_CONSTRAINTS = frozenset({"54000", 4025})
-# A row that an index has no room for, and a CHECK: what a value is to blame for, and drivers call operational.
+_CONSTRAINTS = frozenset({"54000", "P0001", 1292, 1644, 1690, 3819, 4025})
+# A row that an index has no room for, what a trigger raises, a value that a column cannot be made of, and a CHECK: what
+# is written is to blame for them, and drivers call them operational or the programmer's.
 _SQLITE_COLUMN = re.compile("no such column: |table .+ has no column named ")
 
 
@@ -264,9 +265,16 @@ def unavailable_as_refusal() -> Iterator[None]:
             raise Deadlock from error
         if codes & _CONSTRAINTS:
             raise IntegrityError(error.statement, None, error.orig or error, hide_parameters=True) from None
-        if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+        if is_outage(error):
             raise DatabaseUnavailable from error
         raise
+
+
+def is_outage(error: DBAPIError) -> bool:
+    """Whether it is the database that fails, and not what was to be written."""
+    if _codes(error) & _CONSTRAINTS:
+        return False
+    return isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
 
 
 def _codes(error: DBAPIError) -> frozenset[object]:

@@ -141,6 +141,7 @@ class AccountAccess:
         :raises Rejected: the app's model does not take it.
         """
         if after is before:
+            writing.note_unchanged(before.key)
             return "unchanged", shown_user(before)
         event: Event = "deactivated" if before.active and not after.active else "updated"
         return "updated", self._written(writing, before, after, event)

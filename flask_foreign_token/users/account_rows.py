@@ -22,6 +22,7 @@ from .own_members import demand
 from .store import (
     insert_user,
     row_of,
+    set_each,
     set_own,
     statement_to_get,
     statement_to_list,
@@ -181,7 +182,7 @@ class AccountRows:
     def clear_own(self, connection: sa.Connection, user: StoredUser) -> list[str]:
         """Set the app's own attributes of a user to null, those that can be; return the others."""
         held = [name for name, value in user.own.items() if value is not None]
-        return self._set_each(connection, user.key, dict.fromkeys(held))
+        return set_each(self._models, connection, user.key, dict.fromkeys(held))
 
     def set_fitting(self, connection: sa.Connection, user: StoredUser, own: Mapping[str, object]) -> StoredUser:
         """The user with some of the app's own attributes set.
@@ -189,22 +190,11 @@ class AccountRows:
         Those that do not take it are null, or what the model gives them; or they stay, where they take that neither.
         """
         models = self._models.own
-        unfit = self._set_each(connection, user.key, own)
-        less = {name: None if models[name].nullable else models[name].default for name in unfit}
-        kept = self._set_each(connection, user.key, less)
+        unfit = set_each(self._models, connection, user.key, own)
+        less = {name: models[name].empty for name in unfit}
+        kept = set_each(self._models, connection, user.key, less)
         after = {name: value for name, value in {**own, **less}.items() if name not in kept}
         return replace(user, own={**user.own, **after})
-
-    def _set_each(self, connection: sa.Connection, key: object, own: Mapping[str, object]) -> list[str]:
-        """Those that the app's model does not take."""
-        kept = [name for name, value in own.items() if not self._models.own[name].takes(value)]
-        for name, value in own.items():
-            if name not in kept:
-                try:
-                    self._set_own(connection, key, {name: value})
-                except Rejected:
-                    kept.append(name)
-        return kept
 
     def _set(self, connection: sa.Connection, key: object, value: object) -> None:
         # Through the mapper, so that the app's own listeners and columns that follow others take notice.
@@ -230,13 +220,16 @@ class AccountRows:
         return True
 
     def bind(self, connection: sa.Connection, system: str, issuer: str) -> int:
-        """Let `issuer` vouch for all identifiers of a system, byte by byte; one statement.
+        """Let `issuer` vouch for all identifiers of a system, byte by byte, and for no address that another one has
+        verified; one statement.
 
         :return: for how many it did not before.
         """
         columns = self._table.c
         others = sa.and_(_is(connection, columns.system, system), ~_is(connection, columns.issuer, issuer))
-        return connection.execute(sa.update(self._table).where(others).values(issuer=issuer)).rowcount
+        return connection.execute(
+            sa.update(self._table).where(others).values(issuer=issuer, verified_email=None)
+        ).rowcount
 
     def delete_identifiers(self, connection: sa.Connection, pairs: Collection[Pair]) -> None:
         """Delete those identifiers."""

@@ -23,11 +23,13 @@ class Constrained(Exception):
 class Writing:
     """One transaction, and whom it changes.
 
+    :param is_apart: whether it is announced in another one, after it.
     :param changed: the keys of users as texts; none: everybody.
     :param events: what becomes of them.
     """
 
     connection: Connection
+    is_apart: bool = False
     changed: list[str | None] = field(default_factory=list)
     events: list[tuple[Event, UserSnapshot]] = field(default_factory=list, repr=False)
 
@@ -35,6 +37,11 @@ class Writing:
         """Say what becomes of a user once this is committed."""
         self.changed.append(str(user.key))
         self.events.append((event, user))
+
+    def note_unchanged(self, key: object) -> None:
+        """Say that a user is as is wanted, and may have become so in a transaction whose announcement failed."""
+        if self.is_apart:
+            self.changed.append(str(key))
 
     def note_everybody(self) -> None:
         """Say that nothing that is remembered of any user may be used once this is committed."""
@@ -81,7 +88,7 @@ class AnnouncedWrites:
             else:
                 # One at a time, as the feed sees to on its own bind, so that no two wait for each other.
                 with self._apart.writing(bounded=True) as connection, alone(connection):
-                    writing = Writing(connection)
+                    writing = Writing(connection, is_apart=True)
                     yield writing
         except IntegrityError:
             raise Constrained from None

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..errors import InvalidToken
+
 MAX_DEPTH = 30
 """How deep objects and lists may be nested in what is stored; MariaDB takes 32 for JSON."""
 
 MAX_VALUES = 2000
 """Values in userinfo. Thousands of users are kept, and a value of two bytes takes more than seventy in memory: 64 KiB
 of objects and lists take 2 MB, with no more values than these a third of that."""
+
+
+class TooDeep(InvalidToken):
+    """Userinfo is nested deeper than :data:`MAX_DEPTH`."""
+
+    text = "userinfo is nested too deeply"
 
 
 def is_too_deep(value: object, depth: int = MAX_DEPTH) -> bool:

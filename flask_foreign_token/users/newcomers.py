@@ -38,10 +38,10 @@ class Arrival(NamedTuple):
 
 class Newcomers:
     """Takes in subjects who are not known yet. The provider is asked first, so that it holds no lock while it is slow.
-    One who is refused for what it said is not asked about again for :data:`~..errors.REST` seconds.
+    With a token that was refused for what it said it is not asked again for :data:`~..errors.REST` seconds.
 
     :param hook: the app's word about new users.
-    :param size: subjects of whom that is remembered.
+    :param size: tokens of which that is remembered.
     :param clock: seconds since the epoch.
     """
 
@@ -71,13 +71,13 @@ class Newcomers:
         :raises Misconfigured: the app's model refuses the row.
         :raises Exception: whatever the app's function for new users raises.
         """
-        self._refused.raise_if_resting(presented.identifier_id)
+        self._refused.raise_if_resting(presented.digest)
         identifier = presented.ask(self._clock)
         try:
             return self._received(presented, identifier, orphan=orphan)
         except Refusal as refusal:
             # Lest every request asks the provider again, to the same end.
-            self._refused.note(presented.identifier_id, refusal)
+            self._refused.note(presented.digest, refusal)
             raise
 
     def foresee(self, presented: Presented) -> StoredUser:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -44,7 +45,7 @@ class OwnAttribute:
     :param longest: characters of a text; none: any number of them.
     :param bits: of a whole number, without its sign.
     :param nullable: whether it can be none.
-    :param default: what the model gives it; none: nothing, or what only the model knows to make.
+    :param make_default: makes what the model gives it; none: nothing, or what only the database knows to make.
     """
 
     name: str
@@ -52,7 +53,12 @@ class OwnAttribute:
     longest: int | None
     bits: int
     nullable: bool
-    default: object = None
+    make_default: Callable[[], object] | None = field(default=None, compare=False)
+
+    @property
+    def empty(self) -> object:
+        """What it is when nothing is said of it; none also where it cannot be null and the model gives nothing."""
+        return None if self.nullable or self.make_default is None else self.make_default()
 
     @property
     def is_json(self) -> bool:
@@ -101,10 +107,21 @@ def _own_attribute(user: type[Any], name: str) -> OwnAttribute:
         longest=getattr(column.type, "length", None),
         bits=next((bits for type_, bits in _INTEGERS if isinstance(column.type, type_)), 63),
         nullable=bool(column.nullable),
-        default=column.default.arg
-        if isinstance(column.default, sa.ColumnDefault) and column.default.is_scalar
-        else None,
+        make_default=_default_of(column, kind),
     )
+
+
+def _default_of(column: sa.Column[Any], kind: type | None) -> Callable[[], object] | None:
+    default, server_default = column.default, column.server_default
+    if isinstance(default, sa.ColumnDefault) and default.is_callable:
+        # SQLAlchemy has wrapped it so that it takes a context, which hardly any looks at.
+        return partial(default.arg, None)
+    if isinstance(default, sa.ColumnDefault) and default.is_scalar:
+        return lambda: default.arg
+    if kind is str and isinstance(server_default, sa.DefaultClause) and isinstance(server_default.arg, str):
+        text = server_default.arg
+        return lambda: text
+    return None
 
 
 def _kind(type_: sa.types.TypeEngine[Any]) -> type | None:

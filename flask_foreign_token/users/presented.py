@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 
-from ..errors import InvalidToken
 from ..introspection.token import Credential, Token
 from .identifier import Identifier
-from .nesting import is_too_deep
+from .nesting import TooDeep, is_too_deep
 from .provider import Provider
 from .stored_user import identifier_id
 from .to_scim import to_scim
 from .verified_email import verified_email
-
-
-class TooDeep(InvalidToken):
-    """Userinfo is nested deeper than :data:`~.nesting.MAX_DEPTH`."""
-
-    text = "userinfo is nested too deeply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +32,11 @@ class Presented:
     def identifier_id(self) -> str:
         """Names the subject among those of all providers."""
         return identifier_id(self.provider.system, self.subject)
+
+    @property
+    def digest(self) -> bytes:
+        """Names the subject, and the token that it came with, for what must not be asked again for a moment."""
+        return sha256(f"{self.identifier_id} {self.credential.token}".encode()).digest()
 
     def ask(self, clock: Callable[[], float]) -> Identifier:
         """What the provider says, as a new identifier.

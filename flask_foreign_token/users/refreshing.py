@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ..caching import Rest
-from ..errors import REST, DatabaseUnavailable, InsufficientScope, ProviderUnavailable
+from ..errors import REST, DatabaseUnavailable, InsufficientScope, InvalidToken, ProviderUnavailable
+from ..http import TooLarge
 from ..policies.equality import equal
 from ..telling import tell
 from .identifier import Identifier
@@ -55,10 +56,10 @@ class Refreshing:
         :raises InvalidToken: userinfo refuses the token, speaks of somebody else, or is nested too deeply.
         """
         try:
-            said = presented.ask(self._clock)
-            after, changed = _after(before, said)
-            own = self._new_own(before, said) if changed else {}
-            return self._stored(key, before, after, own) and changed
+            return self._refreshed(presented, key, before)
+        except TooLarge:
+            # Whoever writes their own profile could so keep a role.
+            raise InvalidToken("userinfo is too large") from None
         except (InsufficientScope, ProviderUnavailable):
             # The source has told of it.
             pass
@@ -67,31 +68,15 @@ class Refreshing:
         self._failed.note(presented.identifier_id, ProviderUnavailable())
         return False
 
-    def _stored(self, key: object, before: Identifier, after: Identifier, own: Mapping[str, object]) -> bool:
-        """Store what is said; of the app's attributes, those that take it.
-
-        One that does not must keep nothing else as it was: whoever writes their own profile could so keep a role.
-        """
-        try:
-            return self._store.refresh(key, before, after, own)
-        except DatabaseUnavailable:
-            raise
-        except Exception:
-            if not own:
-                raise
-        if not self._store.refresh(key, before, after, {}):
+    def _refreshed(self, presented: Presented, key: object, before: Identifier) -> bool:
+        said = presented.ask(self._clock)
+        if _is_older(said, before):
             return False
-        for name, value in own.items():
-            self._set(key, name, value)
-        return True
-
-    def _set(self, key: object, name: str, value: object) -> None:
-        try:
-            self._store.set_own(key, {name: value})
-        except DatabaseUnavailable:
-            raise
-        except Exception:  # noqa: BLE001 - as above; what was raised may hold the value
+        after, changed = _after(before, said)
+        unfit = self._store.refresh(key, before, after, self._new_own(before, said) if changed else {})
+        for name in unfit or ():
             self._tell(f"the application's model does not take what is said of {name}")
+        return unfit is not None and changed
 
     def _tell(self, reason: str) -> None:
         tell(logger, logging.WARNING, "a user stays as it was, instead of as its provider says: %s", reason)
@@ -102,11 +87,20 @@ class Refreshing:
         What a provider says no more becomes null, or what the model gives it, where it has such a value.
         """
         changed = {
-            name: said.attributes.get(name, None if attribute.nullable else attribute.default)
+            name: said.attributes.get(name, attribute.empty)
             for name, attribute in self._models.own.items()
             if not equal(before.attributes.get(name), said.attributes.get(name))
         }
-        return {name: value for name, value in changed.items() if value is not None or self._models.own[name].nullable}
+        kept = [name for name, value in changed.items() if value is None and not self._models.own[name].nullable]
+        for name in kept:
+            self._tell(f"{name} cannot be null, and has no default")
+        return {name: value for name, value in changed.items() if name not in kept}
+
+
+def _is_older(said: Identifier, before: Identifier) -> bool:
+    """Whether it is a token that says it, or an answer, which was issued before what is known."""
+    now, then = said.data.get("iat"), before.data.get("iat")
+    return isinstance(now, int | float) and isinstance(then, int | float) and now < then
 
 
 def _after(before: Identifier, said: Identifier) -> tuple[Identifier, bool]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm as sa_orm
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm.exc import FlushError
 
 from ..errors import Rejected
-from ..transactions import Transactions
+from ..transactions import Transactions, is_outage
 from .identifier import Identifier
 from .models import HEIR, Models
 from .snapshot import UserSnapshot
@@ -125,14 +126,15 @@ class UserStore:
             connection.execute(sa.insert(self._table).values(row_of(key, identifier)))
             return stored_user(self._models, connection.execute(self._get, {"asked": key}).all())
 
-    def refresh(self, key: object, before: Identifier, after: Identifier, own: Mapping[str, object]) -> bool:
-        """Store what a provider says anew of the user with this primary key, and nothing else; false: somebody else has
-        changed the identifier meanwhile, or taken it away. One statement, and three more where there is an attribute
-        to set.
+    def refresh(
+        self, key: object, before: Identifier, after: Identifier, own: Mapping[str, object]
+    ) -> Sequence[str] | None:
+        """Store what a provider says anew of the user with this primary key, and nothing else. One statement, and more
+        where there is an attribute to set.
 
         :param own: attributes of the app's model that are to be set.
-        :raises Unfit: one of them does not take it.
-        :raises sqlalchemy.exc.IntegrityError: the app's model refuses that.
+        :return: those that the model does not take, which stay as they were; none: somebody else has changed the
+            identifier meanwhile, or taken it away, and nothing was stored.
         :raises DatabaseUnavailable: the database cannot be written.
         """
         columns, row = self._table.c, row_of(key, after)
@@ -150,21 +152,8 @@ class UserStore:
                 # Before the identifier, as everybody does, so that no two wait for each other.
                 self._lock(connection, key)
             if not connection.execute(sa.update(self._table).where(current).values(said)).rowcount:
-                return False
-            if own:
-                set_own(self._models, connection, key, own)
-        return True
-
-    def set_own(self, key: object, own: Mapping[str, object]) -> None:
-        """Set attributes of the app's model that ``toScim`` may set.
-
-        :raises Unfit: one does not take it.
-        :raises sqlalchemy.exc.SQLAlchemyError: the app's model refuses the row.
-        :raises DatabaseUnavailable: the database cannot be written.
-        """
-        with self._transactions.writing(bounded=True) as connection:
-            self._lock(connection, key)
-            set_own(self._models, connection, key, own)
+                return None
+            return set_each(self._models, connection, key, own)
 
     def create(self, user: Any, identifier: Identifier, *, orphan: bool) -> StoredUser:
         """Store a new user with one identifier; two statements.
@@ -289,6 +278,32 @@ def set_own(models: Models, connection: sa.Connection, key: object, own: Mapping
         if user is not None:
             models.set_own(user, own)
             session.flush()
+
+
+def set_each(models: Models, connection: sa.Connection, key: object, own: Mapping[str, object]) -> list[str]:
+    """As :func:`set_own`, one by one; those that the app's model does not take stay as they were, and are returned.
+
+    One that does not fit must keep no other as it was: whoever writes their own profile could so keep a role.
+
+    :raises sqlalchemy.exc.DBAPIError: the database does not answer any more.
+    """
+    unfit = [name for name, value in own.items() if not models.own[name].takes(value)]
+    for name, value in own.items():
+        if name not in unfit and not _is_set(models, connection, key, {name: value}):
+            unfit.append(name)
+    return unfit
+
+
+def _is_set(models: Models, connection: sa.Connection, key: object, own: Mapping[str, object]) -> bool:
+    try:
+        with connection.begin_nested():
+            set_own(models, connection, key, own)
+    except Exception as error:
+        # Else it is what a constraint, a validator or a listener of the app's refuses.
+        if isinstance(error, DBAPIError) and is_outage(error):
+            raise
+        return False
+    return True
 
 
 def row_of(key: object, identifier: Identifier) -> dict[str, object]:

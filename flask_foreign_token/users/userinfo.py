@@ -12,13 +12,13 @@ from http import HTTPStatus
 from typing import Protocol
 
 from ..errors import InsufficientScope, InvalidToken, ProviderUnavailable, Refusal
-from ..http import Answer, Http, UselessAnswer
+from ..http import Answer, Http, TooLarge, UselessAnswer
 from ..introspection.endpoints import Endpoint
 from ..introspection.frozen import thaw
 from ..introspection.introspection_endpoint import MAX_ANSWER
 from ..introspection.restraint import Restraint
 from ..introspection.token import Credential, Token
-from .nesting import MAX_VALUES, has_too_many_values
+from .nesting import MAX_VALUES, TooDeep, has_too_many_values, is_too_deep
 from .signed_userinfo import SignedUserinfo
 
 log = logging.getLogger(__name__)
@@ -87,6 +87,8 @@ class UserinfoEndpoint:
         # OpenID Connect Core 1.0 section 5.3.2: what is said of another subject must not be used.
         if claims.get("sub") != subject:
             raise self._refused(asked_with, InvalidToken("userinfo names another subject"))
+        if is_too_deep(claims):
+            raise self._refused(asked_with, TooDeep())
         return claims
 
     def _claims(self, token: Token, credential: Credential, asked_with: bytes) -> Mapping[str, object]:
@@ -112,7 +114,7 @@ class UserinfoEndpoint:
                 raise UselessAnswer(hint="signed userinfo: there are no keys")
             answer = replace(answer, json=self._signed.claims(answer.jwt, token), jwt=None)
         if has_too_many_values(answer.json):
-            raise UselessAnswer(hint=f"userinfo: over {MAX_VALUES} values")
+            raise TooLarge(hint=f"userinfo: over {MAX_VALUES} values")
         return answer
 
     def _refused(self, asked_with: bytes, refusal: Refusal) -> Refusal:
