@@ -302,11 +302,15 @@ def test_a_refusal_is_remembered_for_a_moment_so_that_nobody_is_asked_each_time(
         asked.append(new.subject)
         raise AccessDenied("not yet")
 
-    answers = [ask(app, staff(issuer), "/me") for _ in range(3)]
+    token = staff(issuer)
+
+    answers = [ask(app, token, "/me") for _ in range(3)]
 
     assert [answer.json["error_description"] for answer in answers] == ["not yet"] * 3
     assert len({answer.json["decision_id"] for answer in answers}) == 3
     assert len(asked) == 1
+    assert ask(app, staff(issuer, sub="bob"), "/me").status_code == 403
+    assert len(asked) == 2
 
 
 def test_what_else_it_raises_is_a_fault_of_the_app_and_nothing_is_stored(clinic: MakeClinic, issuer: Issuer) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import orm as sa_orm
 from sqlalchemy.ext.hybrid import hybrid_property
 
-from flask_foreign_token.errors import InvalidToken
+from flask_foreign_token.errors import DatabaseUnavailable, InvalidToken
 
 from .accounts import Desk, faults_of, named
 from .conftest import Says, World, a_credential, a_provider, a_token, a_world, closed
@@ -358,3 +358,25 @@ def test_a_constraint_of_the_model_has_the_last_word(desk_of: MakeDesk) -> None:
 
     assert path == "inactive"
     assert has_access(desk)
+
+
+def test_what_was_stored_and_could_not_be_announced_is_announced_when_it_is_said_again(
+    desk_of: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = desk_of("active", active=sa.Column(sa.Boolean, default=True))
+    desk.put("7", identifier=named("ann"))
+    before = desk.announced
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.feed, "writing", unavailable)
+        with pytest.raises(DatabaseUnavailable):
+            desk.accounts.set_active(["7"], False)
+    assert (desk.announced, has_access(desk)) == (before, False)
+
+    [(outcome, _)] = desk.accounts.set_active(["7"], False)
+
+    assert outcome == "unchanged"
+    assert desk.announced == [*before, ("User", "7")]
+
+
+def unavailable() -> NoReturn:
+    raise DatabaseUnavailable

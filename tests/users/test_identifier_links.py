@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from flask_foreign_token.errors import InvalidToken, NotStored, Rejected
 from flask_foreign_token.users.account_body import MAX_IDENTIFIERS
+from flask_foreign_token.users.store import UserStore
 
 from .accounts import SYSTEMS, Desk, a_staff_desk, faults_of, named
 from .conftest import LOOK_ALIKES, Says, World, a_credential, a_provider, a_token, at_once, closed, statements
@@ -265,6 +266,16 @@ def test_all_identifiers_of_a_system_are_the_new_issuers(moved: Desk) -> None:
     assert [moved.accounts.get(user.id) for user in before] == before
     assert (moved.told, moved.forgotten) == ([], [None])
     assert moved.announced[announced:] == [("User", "")]
+
+
+def test_addresses_that_the_former_issuer_had_verified_match_nobody(moved: Desk) -> None:
+    moved.meet("eve", email="boss@example.org", email_verified=True)
+    store = UserStore(moved.world.models, moved.world.transactions)
+    assert store.with_email("boss@example.org") is not None
+
+    moved.links.rebind("keycloak", "https://new.example")
+
+    assert store.with_email("boss@example.org") is None
 
 
 def test_tokens_of_the_former_issuer_lead_nowhere(moved: Desk) -> None:
