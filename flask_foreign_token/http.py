@@ -90,10 +90,6 @@ class UselessAnswer(ProviderUnavailable):
     """
 
 
-class TooLarge(UselessAnswer):
-    """An answer came that is larger than is taken."""
-
-
 class Http:
     """Calls identity providers, from any number of threads, over kept connections that never cross a fork.
 
@@ -200,8 +196,7 @@ class Http:
         except _Useless as useless:
             if logs_useless:
                 log.warning("%s: %s", host, useless)
-            kind = TooLarge if isinstance(useless, _TooLarge) else UselessAnswer
-            raise kind(hint=str(useless)) from None
+            raise UselessAnswer(hint=str(useless)) from None
         except HTTPError as error:
             raise _unavailable(host, _reason(error)) from None
 
@@ -262,10 +257,6 @@ class _OutOfOrder(HTTPError):
 
 class _Useless(HTTPError):
     """An answer that came and must not be used; the text is the reason."""
-
-
-class _TooLarge(_Useless):
-    """One that is larger than is taken."""
 
 
 def _normalized(host: str) -> str:
@@ -346,7 +337,7 @@ def _body(response: BaseHTTPResponse, max_body: int) -> bytes:
     while piece := _piece(response):
         body += piece
         if len(body) > max_body:
-            raise _TooLarge(f"a body over {_size(max_body)}")
+            raise _Useless(f"a body over {_size(max_body)}")
     return bytes(body)
 
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ..caching import Rest
-from ..errors import REST, DatabaseUnavailable, InsufficientScope, InvalidToken, ProviderUnavailable
-from ..http import TooLarge
+from ..errors import REST, DatabaseUnavailable, InsufficientScope, ProviderUnavailable
 from ..policies.equality import equal
 from ..telling import tell
 from .identifier import Identifier
@@ -57,9 +56,6 @@ class Refreshing:
         """
         try:
             return self._refreshed(presented, key, before)
-        except TooLarge:
-            # Whoever writes their own profile could so keep a role.
-            raise InvalidToken("userinfo is too large") from None
         except (InsufficientScope, ProviderUnavailable):
             # The source has told of it.
             pass

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from ..errors import InsufficientScope, InvalidToken, ProviderUnavailable, Refusal
-from ..http import Answer, Http, TooLarge, UselessAnswer
+from ..http import Answer, Http, UselessAnswer
 from ..introspection.endpoints import Endpoint
 from ..introspection.frozen import thaw
 from ..introspection.introspection_endpoint import MAX_ANSWER
@@ -114,7 +114,7 @@ class UserinfoEndpoint:
                 raise UselessAnswer(hint="signed userinfo: there are no keys")
             answer = replace(answer, json=self._signed.claims(answer.jwt, token), jwt=None)
         if has_too_many_values(answer.json):
-            raise TooLarge(hint=f"userinfo: over {MAX_VALUES} values")
+            raise UselessAnswer(hint=f"userinfo: over {MAX_VALUES} values")
         return answer
 
     def _refused(self, asked_with: bytes, refusal: Refusal) -> Refusal:

@@ -11,9 +11,6 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event, orm
 from sqlalchemy.exc import OperationalError
 
-from flask_foreign_token.errors import InvalidToken
-from flask_foreign_token.http import TooLarge
-
 from .conftest import a_world, closed
 from .refreshed import HOUR, Case, a_case, meet
 
@@ -96,16 +93,6 @@ def test_an_outage_in_the_midst_leaves_nothing_half_done(case: Case) -> None:
     case.world.clock.now += 6
     case.source.claims = {**ADMIN, "role": "user"}
     assert case.meet("newer").resource["role"] == "user"
-
-
-def test_what_is_too_large_refuses_the_token(case: Case) -> None:
-    before = case.row()
-    case.source.failure = TooLarge()
-
-    with pytest.raises(InvalidToken, match="userinfo is too large"):
-        case.meet()
-
-    assert case.row() == before
 
 
 def test_a_token_that_was_issued_before_what_is_known_says_nothing_new(case: Case) -> None:
