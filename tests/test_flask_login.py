@@ -26,6 +26,9 @@ from .counting import counted
 MakeLoginApp = Callable[..., Flask]
 RowOf = Callable[[str], Any]
 
+# Flask-Login 0.6 asks for the time in a way that Python 3.12 warns of.
+pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning:flask_login")
+
 MODELS = ["our model", "the app's model"]
 NOBODY = {"user": None, "is g.user": False}
 
