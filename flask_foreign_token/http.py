@@ -46,7 +46,8 @@ _JSON_TYPE = re.compile(r"application/(?:[!#$&^_.+0-9a-z-]+\+)?json[ \t]*(?:;|\Z
 _JWT_TYPE = re.compile(r"application/jwt[ \t]*(?:;|\Z)", re.ASCII | re.IGNORECASE)
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?", re.ASCII)
 _JSON_RATHER_THAN_JWT = "application/json, application/jwt;q=0.9"
-_OWN_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "flask-foreign-token"}
+_JSON = {"Accept": "application/json"}
+_OWN_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "flask-foreign-token"}
 
 # The first that fits.
 _REASONS: Sequence[tuple[type[BaseException] | tuple[type[BaseException], ...], str]] = (
@@ -191,7 +192,7 @@ class Http:
             # urllib3 quotes the value that it refuses, and that may be a credential.
             if not all(map(_HEADER_VALUE.fullmatch, headers.values())):
                 raise _Unusable("a header to send holds a character that none may hold")
-            with closing(self._open(method, url, {**_OWN_HEADERS, **headers}, body)) as response:
+            with closing(self._open(method, url, {**_JSON, **headers, **_OWN_HEADERS}, body)) as response:
                 return read(response)
         except _Useless as useless:
             if logs_useless:
