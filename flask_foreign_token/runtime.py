@@ -156,18 +156,18 @@ class Runtime:
             application.file.parent.mkdir(parents=True, exist_ok=True)
             text = "users and resources are kept in %s; pass db= to keep them elsewhere"
             tell(logger, logging.WARNING, text, application.file)
+        make, complete = (
+            (create_missing, add_missing) if application.creates_tables else (require_tables, require_columns)
+        )
         for transactions, tables in (
             (self._transactions, (application.tables.resource, application.tables.change)),
             (self._user_transactions, application.models.tables),
         ):
-            if application.creates_tables:
-                create_missing(transactions, tables)
-            else:
-                require_tables(transactions, tables)
+            make(transactions, tables)
             # Whether the tables are there is asked each time, since a database can be put in another's place. What is
             # in them takes many statements, and is asked until it is all there.
             if not self._has_columns:
-                (add_missing if application.creates_tables else require_columns)(transactions, tables)
+                complete(transactions, tables)
         self._has_columns = True
 
     def faults_of_sql(self) -> list[Issue]:
