@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 import yaml
 
@@ -24,8 +24,12 @@ except ImportError:  # pragma: no cover - the wheels all have it
 
     _HAS_FIXED_REASONS = False
 
+MAX_SIZE: Final = 16 * 1024 * 1024
+"""Bytes of the largest file of resources."""
+
 MAX_NODES: Final = 100_000
-"""Keys and values of the largest YAML document; JSON has no such limit, since it is read ten times faster."""
+"""Keys and values of the largest YAML document that a caller may send; JSON has no such limit, since it is read ten
+times faster."""
 
 MAX_WRITTEN_DEPTH: Final = strict_json.MAX_DEPTH + 4
 """Levels of what is written: an answer has some of its own around a resource as deep as can be read."""
@@ -44,6 +48,24 @@ _DIRECTIVE: Final = re.compile(r"^%", re.MULTILINE)
 
 # Before anything else on a line, or behind the dash of a list's item.
 _TAB_BEFORE: Final = re.compile(r"[ -]*\t")
+
+
+def read_file(stream: BinaryIO) -> bytes:
+    """All that is in `stream`.
+
+    :raises ValueError: see :func:`bounded`.
+    """
+    return bounded(stream.read(MAX_SIZE + 1))
+
+
+def bounded(raw: bytes) -> bytes:
+    """`raw`, where a file of resources may be that large.
+
+    :raises ValueError: it is larger than :data:`MAX_SIZE`.
+    """
+    if len(raw) > MAX_SIZE:
+        raise ValueError(f"must not be larger than {MAX_SIZE // 1024 // 1024} MiB")
+    return raw
 
 
 def read_json(raw: bytes) -> object:
@@ -71,9 +93,10 @@ def read_yaml(raw: bytes) -> object:
     return documents[0] if documents else None
 
 
-def read_yaml_all(raw: bytes) -> list[object]:
+def read_yaml_all(raw: bytes, *, max_nodes: int = MAX_NODES) -> list[object]:
     """The values of the YAML documents in `raw`, which ``---`` separates; a JSON text is one.
 
+    :param max_nodes: keys and values of all documents together.
     :raises ValueError: as :func:`read_yaml`, but for the number of documents.
     """
     # Whatever is refused here for another reason than not being JSON is refused below too, at its place.
@@ -89,7 +112,7 @@ def read_yaml_all(raw: bytes) -> list[object]:
         raise ValueError(_at(_place(text, match.start()), "a line separator that must be written as an escape"))
     if match := _DIRECTIVE.search(text):
         raise ValueError(_at(_place(text, match.start()), "YAML with a directive"))
-    return list(_documents(text))
+    return list(_documents(text, max_nodes))
 
 
 def write_yaml(value: object) -> str:
@@ -116,17 +139,17 @@ def write_json(value: object) -> str:
     return json.dumps(_plain(value), indent=2, ensure_ascii=False) + "\n"
 
 
-def _documents(text: str) -> Iterator[object]:
+def _documents(text: str, max_nodes: int) -> Iterator[object]:
     try:
         parser = _Parser(text)
         try:
-            builder = _Builder()
+            builder = _Builder(max_nodes)
             while parser.check_event():
                 event = cast("yaml.Event", parser.get_event())
                 builder.take(event)
                 if isinstance(event, yaml.DocumentEndEvent):
                     yield builder.value
-                    builder = _Builder(builder.nodes)
+                    builder = _Builder(max_nodes, builder.nodes)
         finally:
             parser.dispose()
     except yaml.reader.ReaderError as error:
@@ -155,9 +178,10 @@ class _Builder:
     :param nodes: how many were read in documents before this one.
     """
 
-    def __init__(self, nodes: int = 0) -> None:
+    def __init__(self, max_nodes: int, nodes: int = 0) -> None:
         self.value: object = None
         self.nodes = nodes
+        self._max_nodes = max_nodes
         self._open: list[tuple[Any, str | None]] = []
         """The objects and lists around the place that was reached, with the key that waits for a value in each."""
 
@@ -188,8 +212,8 @@ class _Builder:
         if event.anchor is not None:
             raise _refusal(event, "YAML with an anchor")
         self.nodes += 1
-        if self.nodes > MAX_NODES:
-            raise _refusal(event, f"YAML with more than {MAX_NODES} keys and values")
+        if self.nodes > self._max_nodes:
+            raise _refusal(event, f"YAML with more than {self._max_nodes} keys and values")
 
     def _put(self, event: Any, value: object) -> None:
         if not self._open:

@@ -22,6 +22,8 @@ from werkzeug.exceptions import (
 )
 from werkzeug.wrappers import Response
 
+from .printable import printable
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -46,11 +48,13 @@ class Issue(NamedTuple):
 
     def __str__(self) -> str:
         place = " ".join(part for part in (self.resource, self.path) if part)
-        return f"{place}: {self.message}" if place else self.message
+        # A row that was written by hand can be called anything, and this goes into logs.
+        return f"{printable(place)}: {self.message}" if place else self.message
 
     def within(self, resource: str, path: str = "") -> Issue:
         """The same as seen from outside: `resource` named unless one is, `path` put before the path."""
-        return Issue(self.resource or resource, ".".join(part for part in (path, self.path) if part), self.message)
+        joined = ".".join(part for part in (path, self.path) if part)
+        return self._replace(resource=self.resource or resource, path=joined)
 
 
 class ConfigError(Exception):

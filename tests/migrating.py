@@ -25,11 +25,13 @@ from sqlalchemy.dialects import mysql
 from werkzeug.test import TestResponse
 
 from flask_foreign_token import ForeignToken
+from flask_foreign_token.registry.registry_tables import tables_for
 from flask_foreign_token.testing import Issuer
 
 from .apps import SECRET_ISSUER, add_views, ask, environment, secret_token, trusting_a_secret
 
-REGISTRY = ("foreign_token_resource", "foreign_token_change")
+HISTORY = "foreign_token_history"
+REGISTRY = ("foreign_token_resource", "foreign_token_change", HISTORY)
 OURS = {*REGISTRY, "foreign_token_user", "foreign_token_identifier"}
 KINDS = ("default", "own", "bound")
 """Apps without a model of users, with one whose key is a number, and with that on another bind."""
@@ -39,6 +41,7 @@ ALICE = {"default": "9f1c8f9e-6a4b-4a58-9f0a-0d6e3c1b7a11", "own": "7", "bound":
 
 NEW = {f"added column 'foreign_token_identifier.{name}'" for name in ("refreshed_at", "written", "verified_email")}
 NEW_INDEX = "added index 'ix_foreign_token_identifier_verified_email' on '('verified_email',)'"
+NEW_TABLE = {f"added table '{HISTORY}'", f"added index 'ix_{HISTORY}_version' on '('version',)'"}
 
 
 @dataclass(frozen=True)
@@ -206,6 +209,12 @@ def first_tables(project: Project) -> None:
         )
 
 
+def add_history(project: Project) -> None:
+    """Make the table that came to the registry since, and alter no other."""
+    with connected(project.url) as connection:
+        tables_for(sa.MetaData()).history.create(connection)
+
+
 def _first_registry(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
     resource = sa.Table(
         "foreign_token_resource",
@@ -304,7 +313,7 @@ def assert_brought_up_to_date(project: Project, issuer: Issuer) -> None:
 
     _, migrated, _, again, checked = project.done(project.start, "migrate", "upgrade", "migrate", "check")
 
-    assert detected(migrated) == {*NEW, NEW_INDEX}
+    assert detected(migrated) == {*NEW, NEW_INDEX, *NEW_TABLE}
     assert detected(again) == detected(checked) == set()
     assert len(project.revisions) == 1
     assert kept(project) == before

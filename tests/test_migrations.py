@@ -20,9 +20,11 @@ from flask_foreign_token.upgrading import add_missing, require_columns
 
 from .apps import environment
 from .migrating import (
+    HISTORY,
     KINDS,
     OURS,
     Project,
+    add_history,
     assert_brought_up_to_date,
     assert_completed,
     assert_made_and_unmade,
@@ -55,6 +57,8 @@ CONVENTION = {
 NAMES = {
     "pk_foreign_token_resource",
     "pk_foreign_token_change",
+    "pk_foreign_token_history",
+    "ix_foreign_token_history_version",
     "pk_foreign_token_user",
     "pk_foreign_token_identifier",
     "fk_foreign_token_identifier_user_id",
@@ -179,6 +183,7 @@ def test_where_flask_migrate_is_nothing_is_altered(
     project: Project, issuer: Issuer, caplog: pytest.LogCaptureFixture
 ) -> None:
     first_tables(project)
+    add_history(project)
     columns, indexes = project.columns(), project.indexes()
 
     with caplog.at_level(logging.WARNING):
@@ -189,6 +194,20 @@ def test_where_flask_migrate_is_nothing_is_altered(
     lacking = ", ".join(f"foreign_token_identifier.{name}" for name in ("refreshed_at", "written", "verified_email"))
     assert f"{lacking}: {MISSING_COLUMN}" in caplog.text
     assert (project.columns(), project.indexes()) == (columns, indexes)
+
+
+def test_where_flask_migrate_is_no_table_is_added_to_those_of_the_first_version(
+    project: Project, issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    first_tables(project)
+    tables = project.tables()
+
+    with caplog.at_level(logging.WARNING):
+        answer = project.ask(issuer)
+
+    assert answer.status_code == 503
+    assert f"{HISTORY}: {MISSING}" in caplog.text
+    assert project.tables() == tables
 
 
 def test_what_is_missing_is_said_to_nobody_but_the_developer(tmp_path: Path, issuer: Issuer) -> None:

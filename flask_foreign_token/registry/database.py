@@ -2,97 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, cast
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    Double,
-    MetaData,
-    PrimaryKeyConstraint,
-    Table,
-    Text,
-    and_,
-    bindparam,
-    delete,
-    insert,
-    select,
-)
-from sqlalchemy.dialects import mysql
-from sqlalchemy.schema import conv
+from sqlalchemy import Connection, LargeBinary, and_, bindparam, delete, insert, select
 
 from .. import strict_json
 from ..errors import Issue, Rejected
-from ..tables import exact
 from ..transactions import Transactions
 from .edits import Check, Edit, Outcome, State, refuse_unmet, written
-from .feed import MAX_REF, USER, Change, ChangeFeed, News
-from .registry import Contents, Kept
-from .resources import Key, Resource, digest, identify, sharing_texts
+from .feed import USER, Change, ChangeFeed, News, change_of, columns_of_change
+from .history import Head, History, PastState, body_of, outcomes_of
+from .plan import Draft, Plan
+from .registry import UNREADABLE, Contents, Kept, NoVersion, Past
+from .registry_tables import RegistryTables
+from .resources import Key, Resource, sharing_texts
+from .rows import Row, columns_of, entry_of, octets, row_of
 
-_INFO = "foreign_token.registry"
+_VERSION = re.compile("[1-9][0-9]{0,17}")
 
-
-@dataclass(frozen=True, slots=True)
-class RegistryTables:
-    """The tables of the registry.
-
-    :param resource: `type`, `id`, `version` (id of the change that wrote it), `body` (JSON), `last_updated`.
-    :param change: see :class:`~.feed.Change`.
-    """
-
-    resource: Table
-    change: Table
-
-
-def tables_for(metadata: MetaData) -> RegistryTables:
-    """The registry's tables on `metadata`, made when they are first asked for."""
-    tables: RegistryTables | None = metadata.info.get(_INFO)
-    if tables is None:
-        tables = metadata.info[_INFO] = RegistryTables(_resource_table(metadata), _change_table(metadata))
-    return tables
-
-
-def _resource_table(metadata: MetaData) -> Table:
-    return Table(
-        "foreign_token_resource",
-        metadata,
-        Column("type", exact(32), nullable=False),
-        Column("id", exact(64), nullable=False),
-        Column("version", BigInteger, nullable=False),
-        Column("body", Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb"), nullable=False),
-        Column("last_updated", Double, nullable=False, comment="seconds since the epoch"),
-        PrimaryKeyConstraint("type", "id", name=conv("pk_foreign_token_resource")),
-    )
-
-
-def _change_table(metadata: MetaData) -> Table:
-    return Table(
-        "foreign_token_change",
-        metadata,
-        Column("id", BigInteger, autoincrement=False, nullable=False),
-        Column("type", exact(32), nullable=False),
-        Column("ref", exact(MAX_REF), nullable=False),
-        Column("at", Double, nullable=False, comment="seconds since the epoch"),
-        PrimaryKeyConstraint("id", name=conv("pk_foreign_token_change")),
-    )
-
-
-class _Row(NamedTuple):
-    """A row of the resource table."""
-
-    type: str
-    id: str
-    version: int
-    body: str
-    last_updated: float
-
-    @property
-    def key(self) -> Key:
-        return self.type, self.id
+_CHANGE = len(Change._fields)
+# Columns of the feed, in a row that has those of a resource too.
 
 
 class DatabaseRegistry:
@@ -106,6 +36,9 @@ class DatabaseRegistry:
         self._resource = tables.resource
         self._change = tables.change
         self._feed = feed
+        self._history = History(tables)
+        self._last_read: tuple[Resource, ...] = ()
+        """A row that has not changed since is not parsed again."""
 
     def __str__(self) -> str:
         return "the database"
@@ -117,10 +50,13 @@ class DatabaseRegistry:
         others. Everything is read when `known` is none, or the feed was interrupted.
         """
         if known is None or (news is not None and news.interrupted):
-            return self._read_all()
-        if news is not None and all(change.type == USER for change in news.changes):
+            contents = self._read_all()
+        elif news is not None and all(change.type == USER for change in news.changes):
             return known
-        return self._read_since(known)
+        else:
+            contents = self._read_since(known)
+        self._last_read = contents.resources
+        return contents
 
     def kept(self, type_: str, id_: str | None = None) -> list[Kept]:
         """See :meth:`Store.kept`. Read from the database itself; a row that cannot be read is left out."""
@@ -135,15 +71,78 @@ class DatabaseRegistry:
         entries = [entry for _, entry in self._found(type_, id_)]
         return [issue for entry in entries if isinstance(entry, Rejected) for issue in entry.issues]
 
-    def _found(self, type_: str | None, id_: str | None) -> list[tuple[_Row, Resource | Rejected]]:
-        query = select(self._resource)
-        for column, asked in ((self._resource.c.type, type_), (self._resource.c.id, id_)):
-            query = query if asked is None else query.where(column == asked)
+    def history(self, key: Key, *, offset: int = 0, limit: int | None = None) -> list[Past]:
+        """See :meth:`Store.history`. Three statements; only what is asked for is read whole."""
         with self._transactions.reading() as connection:
-            rows = [_Row._make(found) for found in connection.execute(query)]
-        return [(row, _entry_of(row)) for row in sorted(rows, key=lambda row: row.key)]
+            row, outcomes = self._outcomes(connection, key)
+            end = None if limit is None else offset + limit
+            return self._pasts(connection, key, row, outcomes[offset:end])
 
-    def edit(self, edit: Edit, *, check: Check) -> dict[Key, Outcome]:
+    def past(self, key: Key, version: str) -> Past | None:
+        """See :meth:`Store.past`. Three statements."""
+        with self._transactions.reading() as connection:
+            row, outcomes = self._outcomes(connection, key)
+            wanted = [(head, outcome) for head, outcome in outcomes if str(head.version) == version]
+            pasts = self._pasts(connection, key, row, wanted)
+        return pasts[0] if pasts else None
+
+    def versions(self, key: Key) -> int:
+        """See :meth:`Store.versions`. Two statements."""
+        with self._transactions.reading() as connection:
+            return len(self._outcomes(connection, key)[1])
+
+    def newest(self, limit: int, type_: str | None = None) -> list[Past]:
+        """See :meth:`Store.newest`. One statement."""
+        with self._transactions.reading() as connection:
+            found = self._history.newest(connection, limit, type_)
+        return [Past(key, str(head.version), head.at, head.by, outcome, None) for key, head, outcome in found]
+
+    def back_to(self, version: str) -> Edit:
+        """See :meth:`Store.back_to`. Four statements."""
+        number = int(version) if _VERSION.fullmatch(version) else 0
+        with self._transactions.reading() as connection:
+            if not number or not self._history.knows(connection, number):
+                raise NoVersion([Issue("", "versionId", "names no version in the history")])
+            states = {state.key: state for state in sorted(self._history.states_at(connection, number))}
+            later = self._history.changed_after(connection, number)
+            rows = {row.key: row for row in self._rows(connection)}
+        kept = {key: state for key, state in states.items() if state.body is not None}
+        differing = {key: state for key, state in kept.items() if not _is_kept(str(state.body), rows.get(key))}
+        bodies = {key: body_of(key, state.body) for key, state in differing.items()}
+        unreadable = [Issue("/".join(key), "versionId", UNREADABLE) for key, body in bodies.items() if body is None]
+        if unreadable:
+            raise Rejected(unreadable)
+        gone = (states.keys() | later) - kept.keys()
+        return Edit([body for body in bodies.values() if body is not None], sorted(gone & rows.keys()))
+
+    def _outcomes(self, connection: Connection, key: Key) -> tuple[Row | None, list[tuple[Head, Outcome]]]:
+        """What there is now, and what was done each time, the latest first."""
+        heads = self._history.heads(connection, key)
+        row = next(self._rows(connection, *key), None)
+        # A row that was written by hand, or by an earlier version, is not in the history.
+        if row is not None and row.version not in {head.version for head in heads}:
+            heads.append(Head(row.version, False, row.last_updated, ""))
+        return row, outcomes_of(heads)
+
+    def _pasts(
+        self, connection: Connection, key: Key, row: Row | None, outcomes: Sequence[tuple[Head, Outcome]]
+    ) -> list[Past]:
+        versions = [head.version for head, _ in outcomes if not head.is_deletion]
+        texts = {} if row is None else {row.version: None if row.fault else row.body}
+        texts |= self._history.texts(connection, key, versions)
+        return [
+            Past(key, str(head.version), head.at, head.by, outcome, body_of(key, texts.get(head.version)))
+            for head, outcome in outcomes
+        ]
+
+    def plan(self, edit: Edit, *, check: Check) -> Plan:
+        """See :meth:`Store.plan`. One statement."""
+        with self._transactions.reading() as connection:
+            held = _Held(self._rows(connection), self._last_read)
+        draft, _ = _checked(edit, held, check)
+        return draft.plan()
+
+    def edit(self, edit: Edit, *, check: Check, by: str = "") -> dict[Key, Outcome]:
         """See :meth:`Store.edit`. Nobody else writes between the check and the commit.
 
         A row that cannot be read is mended by writing or deleting it.
@@ -151,117 +150,166 @@ class DatabaseRegistry:
         :raises DatabaseUnavailable: as for :meth:`Transactions.writing`.
         """
         with self._feed.writing() as connection:
-            stored = {row.key: row for row in self._rows(connection)}
-            refuse_unmet(edit, {key: str(row.version) for key, row in stored.items()})
-            texts = {key: text for key, (_body, text) in written(edit, lambda key: _body_in(stored.get(key))).items()}
-            outcomes = _outcomes(texts, edit.deletes, stored)
-            changed = [key for key in texts if outcomes[key] != "unchanged"]
-            changes = self._feed.append(connection, [*changed, *edit.deletes])
-            # The deletions are announced last; what is left of them writes no row.
-            rows = [_Row(*key, change.id, texts[key], change.at) for key, change in zip(changed, changes, strict=False)]
-            before = {key: _entry_of(row) for key, row in stored.items()}
-            after = before | {row.key: _entry_of(row) for row in rows}
-            for key in edit.deletes:
-                del after[key]
-            check(State.of(sorted(before.items(), key=_by_key)), State.of(sorted(after.items(), key=_by_key)))
-            self._delete(connection, [*(key for key in changed if key in stored), *edit.deletes])
-            self._insert(connection, rows)
-        return outcomes
+            held = _Held(self._rows(connection), self._last_read)
+            draft, texts = _checked(edit, held, check)
+            changed = [key for key, outcome in draft.outcomes.items() if outcome != "unchanged"]
+            if changed:
+                self._write(connection, changed, texts, [held.rows[key] for key in changed if key in held.rows], by)
+        return dict(draft.outcomes)
+
+    def _write(
+        self, connection: Connection, changed: Sequence[Key], texts: Mapping[Key, str], before: Sequence[Row], by: str
+    ) -> None:
+        # Ids of changes come again once the feed is emptied; the versions of a resource must not.
+        above = max([self._history.latest(connection), *(row.version for row in before)])
+        changes = self._feed.append(connection, changed, above=above)
+        states = [
+            PastState(*key, change.id, texts.get(key), change.at, by)
+            for key, change in zip(changed, changes, strict=True)
+        ]
+        self._history.add(connection, list(map(_past, before)), states)
+        self._delete(connection, before)
+        self._insert(connection, [Row(*state[:3], state.body, state.at) for state in states if state.body is not None])
+
+    def _found(self, type_: str | None, id_: str | None) -> list[tuple[Row, Resource | Rejected]]:
+        with self._transactions.reading() as connection:
+            rows = list(self._rows(connection, type_, id_))
+        return [(row, entry_of(row)) for row in sorted(rows)]
 
     def _read_all(self) -> Contents:
         with self._transactions.reading() as connection:
             # The feed first: what is committed in between is then read twice, and not missed.
             position = self._feed.last(connection)
             rows = list(self._rows(connection))
-        return _contents(_resources(rows), position)
+        state = _state_of(rows)
+        return _contents(sharing_texts(state.resources), position, state.issues)
 
     def _read_since(self, known: Contents) -> Contents:
         change, row = self._change.c, self._resource.c
-        # One statement, so that entries and rows are of one moment and half a commit is never seen.
-        query = (
-            select(self._change, row.version, row.body, row.last_updated)
-            .outerjoin_from(self._change, self._resource, and_(row.type == change.type, row.id == change.ref))
-            .where(change.id > known.position.id)
-            .order_by(change.id)
-        )
         with self._transactions.reading() as connection:
-            found = connection.execute(query).all()
-        if all(entry.type == USER for entry in found):
+            dialect = connection.dialect.name
+            # One statement, so that entries and rows are of one moment and half a commit is never seen.
+            query = (
+                select(*columns_of_change(self._change, dialect), *columns_of(self._resource, dialect))
+                .outerjoin_from(self._change, self._resource, and_(row.type == change.type, row.id == change.ref))
+                .where(change.id > known.position.id)
+                .order_by(change.id)
+            )
+            found = [(change_of(entry[:_CHANGE]), entry[_CHANGE:]) for entry in connection.execute(query)]
+        if all(change.type == USER for change, _ in found):
             return known
-        rows = [_Row(entry.type, entry.ref, *entry[-3:]) for entry in found if entry.body is not None]
-        changed = {(entry.type, entry.ref) for entry in found}
-        kept = [resource for resource in known.resources if resource.key not in changed]
-        new = {resource.key: resource for resource in _resources(rows)}
-        return _contents([*kept, *new.values()], Change._make(found[-1][: len(Change._fields)]))
+        changed = {(change.type, change.ref) for change, _ in found}
+        rows = {row.key: row for row in (row_of(values) for _, values in found if values[0] is not None)}
+        names = set(map("/".join, changed))
+        state = _state_of(rows.values())
+        resources = [resource for resource in known.resources if resource.key not in changed]
+        unreadable = [issue for issue in known.unreadable if issue.resource not in names]
+        return _contents([*resources, *sharing_texts(state.resources)], found[-1][0], [*unreadable, *state.issues])
 
-    def _rows(self, connection: Connection) -> Iterator[_Row]:
-        return map(_Row._make, connection.execute(select(self._resource)))
+    def _rows(self, connection: Connection, type_: str | None = None, id_: str | None = None) -> Iterator[Row]:
+        query = select(*columns_of(self._resource, connection.dialect.name))
+        for column, asked in ((self._resource.c.type, type_), (self._resource.c.id, id_)):
+            query = query if asked is None else query.where(column == asked)
+        return map(row_of, connection.execute(query))
 
-    def _delete(self, connection: Connection, keys: Sequence[Key]) -> None:
-        if keys:
-            row = self._resource.c
-            statement = delete(self._resource).where(row.type == bindparam("_type"), row.id == bindparam("_id"))
-            connection.execute(statement, [{"_type": type_, "_id": id_} for type_, id_ in keys])
+    def _delete(self, connection: Connection, rows: Sequence[Row]) -> None:
+        row = self._resource.c
+        named = delete(self._resource).where(row.type == bindparam("_type"), row.id == bindparam("_id"))
+        as_they_are = delete(self._resource).where(
+            octets(row.type) == bindparam("_type", type_=LargeBinary),
+            octets(row.id) == bindparam("_id", type_=LargeBinary),
+        )
+        for statement, keys in (
+            (named, [row.key for row in rows if not row.fault or row.octets is None]),
+            (as_they_are, [row.octets for row in rows if row.fault and row.octets is not None]),
+        ):
+            if keys:
+                connection.execute(statement, [{"_type": type_, "_id": id_} for type_, id_ in keys])
 
-    def _insert(self, connection: Connection, rows: Sequence[_Row]) -> None:
+    def _insert(self, connection: Connection, rows: Sequence[Row]) -> None:
         if rows:
-            connection.execute(insert(self._resource), [row._asdict() for row in rows])
+            names = [column.name for column in self._resource.c]
+            connection.execute(insert(self._resource), [dict(zip(names, row, strict=False)) for row in rows])
 
 
-def _contents(resources: Iterable[Resource], position: Change) -> Contents:
+class _Held:
+    """The rows of a moment, and the resources in them.
+
+    :param known: resources that were read before.
+    """
+
+    def __init__(self, rows: Iterable[Row], known: Iterable[Resource]) -> None:
+        before = {resource.key: resource for resource in known}
+        self.rows = dict(sorted((row.key, row) for row in rows))
+        self.entries = {key: entry_of(row, before.get(key)) for key, row in self.rows.items()}
+
+    @property
+    def state(self) -> State:
+        return State.of(self.entries.items())
+
+    def state_after(self, texts: Mapping[Key, str], deletes: Iterable[Key]) -> State:
+        """The state with these bodies stored, and these resources deleted."""
+        written = {key: entry_of(Row(*key, 0, text, 0.0)) for key, text in texts.items()}
+        left = {**self.entries, **written}
+        for key in deletes:
+            del left[key]
+        return State.of(sorted(left.items(), key=lambda item: item[0]))
+
+    def body(self, key: Key) -> object:
+        """What is stored under `key`, also where it is no resource; none: nothing, or no JSON."""
+        entry = self.entries.get(key)
+        if isinstance(entry, Resource):
+            return entry.body
+        try:
+            return strict_json.loads(self.rows[key].body) if key in self.rows else None
+        except ValueError:
+            return None
+
+
+def _checked(edit: Edit, held: _Held, check: Check) -> tuple[Draft, Mapping[Key, str]]:
+    """What `edit` does, and the texts that it writes."""
+    edit = edit.naming_all(held.rows)
+    versions = {key: str(row.version) for key, row in held.rows.items()}
+    refuse_unmet(edit, versions)
+    forms = written(edit, held.body)
+    texts = {key: form.text for key, form in forms.items()}
+    # What stays as it is stays under its version, and is not compiled again for the check.
+    new = {key: text for key, text in texts.items() if not _is_kept(text, held.rows.get(key))}
+    check(held.state, held.state_after(new, edit.deletes))
+    draft = Draft(
+        edit,
+        outcomes=_outcomes(texts, edit.deletes, held.rows),
+        before={key: entry.body for key in texts if isinstance(entry := held.entries.get(key), Resource)},
+        after={key: form.body for key, form in forms.items()},
+        versions=versions,
+    )
+    return draft, texts
+
+
+def _past(row: Row) -> PastState:
+    """The same as the history has it; who wrote it is not known here."""
+    return PastState(row.type, row.id, row.version, row.body, row.last_updated, by="")
+
+
+def _contents(resources: Iterable[Resource], position: Change, unreadable: Iterable[Issue]) -> Contents:
     """Sorted here, since databases differ in what they think of the order of texts."""
-    return Contents.of(sorted(resources, key=lambda resource: resource.key), position)
+    ordered = sorted(resources, key=lambda resource: resource.key)
+    return Contents.of(ordered, position, sorted(unreadable))
 
 
-def _by_key(item: tuple[Key, object]) -> Key:
-    return item[0]
-
-
-def _outcomes(texts: Mapping[Key, str], deletes: Iterable[Key], stored: Mapping[Key, _Row]) -> dict[Key, Outcome]:
+def _outcomes(texts: Mapping[Key, str], deletes: Iterable[Key], stored: Mapping[Key, Row]) -> dict[Key, Outcome]:
     outcomes: dict[Key, Outcome] = {}
     for key, text in texts.items():
         if key not in stored:
             outcomes[key] = "created"
         else:
-            outcomes[key] = "unchanged" if stored[key].body == text else "updated"
+            outcomes[key] = "unchanged" if _is_kept(text, stored[key]) else "updated"
     return outcomes | dict.fromkeys(deletes, "deleted")
 
 
-def _resources(rows: Iterable[_Row]) -> list[Resource]:
-    """:raises Rejected: names every row that holds no resource."""
-    state = State.of((row.key, _entry_of(row)) for row in rows)
-    if state.issues:
-        raise Rejected(state.issues)
-    return sharing_texts(state.resources)
+def _is_kept(text: str, row: Row | None) -> bool:
+    return row is not None and row.body == text and not row.fault
 
 
-def _entry_of(row: _Row) -> Resource | Rejected:
-    try:
-        return _resource_of(row)
-    except Rejected as rejected:
-        return rejected
-
-
-def _body_in(row: _Row | None) -> object:
-    try:
-        return None if row is None else strict_json.loads(row.body)
-    except ValueError:
-        return None
-
-
-def _resource_of(row: _Row) -> Resource:
-    """The resource in `row`. Its version has the body in it: ids come again when a database is restored.
-
-    :raises Rejected: the row was written by hand, and not as a resource.
-    """
-    name = f"{row.type}/{row.id}"
-    try:
-        body = strict_json.loads(row.body)
-        found = identify(body)
-    except ValueError as reason:
-        raise Rejected([Issue(name, "", f"the stored body is {reason}")]) from None
-    except Rejected as rejected:
-        raise rejected.within(name) from None
-    if found != row.key:
-        raise Rejected([Issue(name, "", f"the stored body is that of {'/'.join(found)}")])
-    return Resource(*row.key, f"{row.version}-{digest(row.body)}", cast("Mapping[str, object]", body), row.last_updated)
+def _state_of(rows: Iterable[Row]) -> State:
+    return State.of((row.key, entry_of(row)) for row in rows)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, NamedTuple
 
 from .. import strict_json
@@ -34,11 +35,26 @@ class Edit:
         stays what it is.
     :param deletes: the key of each.
     :param expected: the version that a resource must be in, as it was shown; or :data:`ANY`, or :data:`ABSENT`.
+    :param prune: whether all that is stored and not in `upserts` is deleted.
     """
 
     upserts: Sequence[Mapping[str, object]] = field(default=(), repr=False)
     deletes: Sequence[Key] = ()
     expected: Mapping[Key, str] = field(default_factory=dict)
+    prune: bool = False
+
+    def naming_all(self, stored: Iterable[Key]) -> Edit:
+        """The same with every resource named that is deleted.
+
+        :param stored: the keys of all that is.
+        """
+        if not self.prune:
+            return self
+        named = {*self.deletes}
+        for body in self.upserts:
+            with suppress(Rejected):
+                named.add(identify(body))
+        return replace(self, deletes=[*self.deletes, *sorted(set(stored) - named)], prune=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, Table, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from ..transactions import Transactions
+from .rows import octets, read_text
 
 if TYPE_CHECKING:
-    from .database import RegistryTables
+    from .registry_tables import RegistryTables
 
 USER = "User"
 """The type of a change that concerns a user; its `ref` is the user's key as a text, or :data:`EVERYBODY`."""
@@ -47,6 +48,24 @@ class Change(NamedTuple):
 
 BEGINNING = Change(0, "", "", 0.0)
 """What stands before the first change. It is stored too, as the row that writers lock."""
+
+
+def columns_of_change(table: Table, dialect: str) -> Sequence[ColumnElement[Any]]:
+    """What to select of the feed for :func:`change_of`.
+
+    :param dialect: the database's name; see :func:`.columns_of`.
+    """
+    row = table.c
+    if dialect != "sqlite":
+        return row.id, row.type, row.ref, row.at
+    return row.id, octets(row.type), octets(row.ref), row.at
+
+
+def change_of(values: Sequence[Any]) -> Change:
+    """The entry of which these are the columns. What was put there by hand names nothing that there is, and is no more
+    than that."""
+    id_, type_, ref, at = values
+    return Change(id_, read_text(type_)[0], read_text(ref)[0], at)
 
 
 def user_ref(key: str | None) -> str:
@@ -99,9 +118,10 @@ class ChangeFeed:
 
         :raises DatabaseUnavailable: as for :meth:`Transactions.reading`.
         """
-        query = select(self._table).where(self._table.c.id >= since.id).order_by(self._table.c.id)
         with self._transactions.reading() as connection:
-            changes = tuple(map(Change._make, connection.execute(query)))
+            query = select(*columns_of_change(self._table, connection.dialect.name))
+            found = connection.execute(query.where(self._table.c.id >= since.id).order_by(self._table.c.id))
+            changes = tuple(map(change_of, found))
         if since.id and since not in changes[:1]:
             return News(self.latest(), interrupted=True)
         changes = tuple(change for change in changes if change.id > since.id)
@@ -124,15 +144,18 @@ class ChangeFeed:
             connection.execute(beginning.with_for_update(key_share=True))
             yield connection
 
-    def append(self, connection: Connection, subjects: Sequence[tuple[str, str]]) -> tuple[Change, ...]:
+    def append(
+        self, connection: Connection, subjects: Sequence[tuple[str, str]], *, above: int = 0
+    ) -> tuple[Change, ...]:
         """Announce, as one moment, that `subjects` changed.
 
         :param connection: of :meth:`writing`.
         :param subjects: `type` and `ref` of each; see :class:`Change`.
+        :param above: what each id must be higher than, beside those that are there.
         """
         if not subjects:
             return ()
-        first = self.last(connection).id + 1
+        first = max(self.last(connection).id, above) + 1
         at = round(self._clock(), 3)
         changes = tuple(Change(id_, *subject, at) for id_, subject in enumerate(subjects, first))
         connection.execute(insert(self._table), [change._asdict() for change in changes])
@@ -140,9 +163,9 @@ class ChangeFeed:
 
     def last(self, connection: Connection) -> Change:
         """The last entry, as `connection` sees it."""
-        query = select(self._table).order_by(self._table.c.id.desc()).limit(1)
-        row = connection.execute(query).one_or_none()
-        return BEGINNING if row is None else Change._make(row)
+        query = select(*columns_of_change(self._table, connection.dialect.name))
+        row = connection.execute(query.order_by(self._table.c.id.desc()).limit(1)).one_or_none()
+        return BEGINNING if row is None else change_of(row)
 
     def _ensure_beginning(self) -> None:
         beginning = select(self._table.c.id).where(self._table.c.id == BEGINNING.id)

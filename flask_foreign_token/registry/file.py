@@ -13,19 +13,17 @@ from os import stat_result
 from pathlib import Path
 
 from .. import strict_json
-from ..documents import write_json
+from ..documents import bounded, read_file, write_json
 from ..errors import Issue, Rejected
 from ..faults import Faults
 from .edits import Check, Edit, Outcome, State
 from .feed import News
 from .file_edits import edited
 from .items import kept_in, key_of, resource_in
-from .registry import Contents, Kept
+from .plan import Draft, Plan
+from .registry import Contents, Kept, NoHistory, Past
 from .replacing import WAIT, locked, replace
 from .resources import Key, Resource
-
-MAX_SIZE = 16 * 1024 * 1024
-"""Bytes of the largest file."""
 
 _SETTLING = 2_000_000_000
 # Nanoseconds in which a file system that counts time coarsely may not tell two writes apart.
@@ -101,8 +99,51 @@ class FileRegistry:
             for issue in entry.issues
         ]
 
-    def edit(self, edit: Edit, *, check: Check) -> dict[Key, Outcome]:
-        """See :meth:`Store.edit`. A file that is not there is made; its folder must be.
+    def history(self, key: Key, *, offset: int = 0, limit: int | None = None) -> list[Past]:
+        """See :meth:`Store.history`.
+
+        :raises NoHistory: always; version control keeps it.
+        """
+        raise self._no_history()
+
+    def past(self, key: Key, version: str) -> Past | None:
+        """See :meth:`Store.past`.
+
+        :raises NoHistory: always.
+        """
+        raise self._no_history()
+
+    def versions(self, key: Key) -> int:
+        """See :meth:`Store.versions`.
+
+        :raises NoHistory: always.
+        """
+        raise self._no_history()
+
+    def newest(self, limit: int, type_: str | None = None) -> list[Past]:
+        """See :meth:`Store.newest`.
+
+        :raises NoHistory: always.
+        """
+        raise self._no_history()
+
+    def back_to(self, version: str) -> Edit:
+        """See :meth:`Store.back_to`.
+
+        :raises NoHistory: always.
+        """
+        raise self._no_history()
+
+    def _no_history(self) -> NoHistory:
+        return NoHistory([Issue(str(self), "", "a registry file has no history; keep it under version control")])
+
+    def plan(self, edit: Edit, *, check: Check) -> Plan:
+        """See :meth:`Store.plan`."""
+        _, draft = self._drafted(edit, check)
+        return draft.plan()
+
+    def edit(self, edit: Edit, *, check: Check, by: str = "") -> dict[Key, Outcome]:
+        """See :meth:`Store.edit`. A file that is not there is made; its folder must be. Nobody notes who does it.
 
         Editors take turns, so that none undoes what another has just written. A secret that is written as the mask
         stays the text that it is, variables and all. A link to the file stays a link.
@@ -112,19 +153,21 @@ class FileRegistry:
             raise self._rejected(f"cannot be written: there is no folder {target.parent}")
         try:
             with locked(target.parent, self._wait):
-                return self._edit(edit, check, target)
+                content, draft = self._drafted(edit, check)
+                if any(outcome != "unchanged" for outcome in draft.outcomes.values()):
+                    replace(target, content)
         except OSError as error:
             raise self._rejected(f"cannot be written: {error.strerror}") from None
+        return dict(draft.outcomes)
 
-    def _edit(self, edit: Edit, check: Check, target: Path) -> dict[Key, Outcome]:
+    def _drafted(self, edit: Edit, check: Check) -> tuple[bytes, Draft]:
+        """What the file holds afterwards."""
         items = self._items_if_there()
-        left, outcomes = edited(items, edit, self._environ)
+        left, draft = edited(items, edit, self._environ)
         content = write_json(left).encode()
         # What is checked is what will be read, and not what it was made from.
         check(self._state(items), self._state(self._items_in(content)))
-        if any(outcome != "unchanged" for outcome in outcomes.values()):
-            replace(target, content)
-        return outcomes
+        return content, draft
 
     def _state(self, items: list[object]) -> State:
         """What `items` hold. Those of which nobody can tell which resource they are stay out: no edit can name them."""
@@ -180,8 +223,10 @@ class FileRegistry:
         return self._items_in(self._bytes())
 
     def _items_in(self, raw: bytes) -> list[object]:
-        if len(raw) > MAX_SIZE:
-            raise self._rejected(f"must not be larger than {MAX_SIZE // 1024 // 1024} MiB")
+        try:
+            bounded(raw)
+        except ValueError as reason:
+            raise self._rejected(str(reason)) from None
         if raw.startswith(codecs.BOM_UTF8):
             raise self._rejected("begins with a byte order mark; save it as UTF-8 without one")
         try:
@@ -195,9 +240,11 @@ class FileRegistry:
     def _bytes(self) -> bytes:
         try:
             with self._path.open("rb") as file:
-                return file.read(MAX_SIZE + 1)
+                return read_file(file)
         except OSError as error:
             raise self._unreadable(error) from None
+        except ValueError as reason:
+            raise self._rejected(str(reason)) from None
 
     def _unreadable(self, error: OSError) -> Rejected:
         return self._rejected(f"cannot be read: {error.strerror}")

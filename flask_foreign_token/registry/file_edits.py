@@ -7,12 +7,13 @@ from typing import cast
 
 from .edits import Edit, Outcome, refuse_unmet, written
 from .items import kept_in, key_of
+from .plan import Draft
 from .resources import Key, canonical
 
 Item = Mapping[str, object]
 
 
-def edited(items: Sequence[object], edit: Edit, environ: Mapping[str, str]) -> tuple[list[object], dict[Key, Outcome]]:
+def edited(items: Sequence[object], edit: Edit, environ: Mapping[str, str]) -> tuple[list[object], Draft]:
     """What becomes of `items`, and of each resource that `edit` names.
 
     A resource is replaced where it stands, or comes last; one that was there twice is there once when it has been
@@ -24,7 +25,9 @@ def edited(items: Sequence[object], edit: Edit, environ: Mapping[str, str]) -> t
     """
     places = _places(items, environ)
     kept = {key: kept_in(cast("Item", items[positions[0]]), key) for key, positions in places.items()}
-    refuse_unmet(edit, {key: resource.version for key, resource in kept.items()})
+    versions = {key: resource.version for key, resource in kept.items()}
+    edit = edit.naming_all(versions)
+    refuse_unmet(edit, versions)
     forms = written(edit, lambda key: kept[key].body if key in kept else None)
     left = dict(enumerate(items))
     outcomes: dict[Key, Outcome] = {}
@@ -43,7 +46,9 @@ def edited(items: Sequence[object], edit: Edit, environ: Mapping[str, str]) -> t
     for key in edit.deletes:
         outcomes[key] = "deleted"
         _remove(left, places[key])
-    return list(left.values()), outcomes
+    before = {key: kept[key].body for key in outcomes if key in kept}
+    draft = Draft(edit, outcomes, before, after={key: form.body for key, form in forms.items()}, versions=versions)
+    return list(left.values()), draft
 
 
 def _places(items: Sequence[object], environ: Mapping[str, str]) -> dict[Key, list[int]]:

@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import Engine, event, insert
 
-from flask_foreign_token.registry.database import DatabaseRegistry, RegistryTables
+from flask_foreign_token.registry.database import DatabaseRegistry
 from flask_foreign_token.registry.edits import Edit, State
 from flask_foreign_token.registry.feed import ChangeFeed
 from flask_foreign_token.registry.registry import Contents
+from flask_foreign_token.registry.registry_tables import RegistryTables
 from flask_foreign_token.transactions import Transactions
 
 NOW = 1_764_000_000.123
@@ -29,8 +30,8 @@ class Place:
         self.feed = ChangeFeed(transactions, tables, clock=lambda: NOW)
         self.registry = DatabaseRegistry(transactions, tables, self.feed)
 
-    def apply(self, *bodies: Any, deletes: Any = ()) -> Contents:
-        self.registry.edit(Edit(bodies, deletes), check=unchecked)
+    def apply(self, *bodies: Any, deletes: Any = (), by: str = "") -> Contents:
+        self.registry.edit(Edit(bodies, deletes), check=unchecked, by=by)
         return self.registry.read()
 
     def write_by_hand(self, body: str, type_: str = "AccessPolicy", id_: str = "p") -> None:

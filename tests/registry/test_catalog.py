@@ -11,11 +11,11 @@ import pytest
 from flask_foreign_token.errors import Conflict, NotStored, Rejected
 from flask_foreign_token.instants import instant
 from flask_foreign_token.registry.catalog import Catalog
-from flask_foreign_token.registry.database import RegistryTables
 from flask_foreign_token.registry.edits import Edit, Outcome
 from flask_foreign_token.registry.fields import MASK
 from flask_foreign_token.registry.file import FileRegistry
 from flask_foreign_token.registry.registry import Store
+from flask_foreign_token.registry.registry_tables import RegistryTables
 from flask_foreign_token.registry.resources import Key
 from flask_foreign_token.registry.schemas import SCHEMAS
 

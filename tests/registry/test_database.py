@@ -8,9 +8,10 @@ from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.schema import CreateTable
 
 from flask_foreign_token.errors import DatabaseUnavailable, Rejected
-from flask_foreign_token.registry.database import RegistryTables, tables_for
 from flask_foreign_token.registry.edits import Edit, State
 from flask_foreign_token.registry.feed import BEGINNING, USER
+from flask_foreign_token.registry.registry import Contents
+from flask_foreign_token.registry.registry_tables import RegistryTables, tables_for
 
 from .bodies import policy
 from .conftest import MakeEngine
@@ -22,6 +23,10 @@ def place(engine: Engine, tables: RegistryTables) -> Place:
     return Place(engine, tables)
 
 
+def unreadable(contents: Contents) -> list[str]:
+    return [issue.resource for issue in contents.unreadable]
+
+
 def test_the_tables_are_made_once_and_have_named_constraints() -> None:
     metadata = MetaData()
 
@@ -31,16 +36,18 @@ def test_the_tables_are_made_once_and_have_named_constraints() -> None:
     assert {constraint.name for table in metadata.tables.values() for constraint in table.constraints} == {
         "pk_foreign_token_resource",
         "pk_foreign_token_change",
+        "pk_foreign_token_history",
     }
+    assert [table.name for table in tables.all] == list(metadata.tables)
 
 
 def test_the_tables_suit_every_database(tables: RegistryTables) -> None:
     for dialect, wanted in ((postgresql.dialect(), "TEXT"), (mysql.dialect(), "MEDIUMTEXT")):
-        text = "".join(str(CreateTable(table).compile(dialect=dialect)) for table in (tables.resource, tables.change))
-        assert f"body {wanted} NOT NULL" in text
+        text = "".join(str(CreateTable(table).compile(dialect=dialect)) for table in tables.all)
+        assert text.count(f"body {wanted}") == 2
         assert "SERIAL" not in text
         assert "AUTO_INCREMENT" not in text
-        assert text.count("COLLATE utf8mb4_bin") == (4 if dialect.name == "mysql" else 0)
+        assert text.count("COLLATE utf8mb4_bin") == (7 if dialect.name == "mysql" else 0)
 
 
 def test_an_empty_database_is_a_registry_with_nothing_in_it(place: Place) -> None:
@@ -195,8 +202,21 @@ def test_the_check_sees_what_would_be_stored(place: Place) -> None:
 
     before, after = seen
     assert [resource.name for resource in before.resources] == ["AccessPolicy/a", "AccessPolicy/b"]
-    assert after.resources == place.registry.read().resources
-    assert [resource.name for resource in after.resources] == ["AccessPolicy/a", "AccessPolicy/c"]
+    assert [(resource.key, resource.body) for resource in after.resources] == [
+        (resource.key, resource.body) for resource in place.registry.read().resources
+    ]
+
+
+def test_what_the_check_sees_is_in_another_version_than_before_only_where_it_is_written(place: Place) -> None:
+    place.apply(policy("a"), policy("b"))
+    seen: list[State] = []
+
+    place.registry.edit(
+        Edit([policy("a"), policy("b", active=False)]), check=lambda before, after: seen.extend((before, after))
+    )
+
+    before, after = ([resource.version for resource in state.resources] for state in seen)
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True, False]
 
 
 def test_what_the_check_refuses_changes_nothing(place: Place) -> None:
@@ -267,48 +287,72 @@ def test_every_body_that_cannot_be_applied_is_named(place: Place) -> None:
         ('{"resourceType":"AccessPolicy","id":"q"}', "the stored body is that of AccessPolicy/q"),
     ],
 )
-def test_a_row_that_was_written_by_hand_and_cannot_be_read_is_named(place: Place, body: str, reason: str) -> None:
+def test_a_row_that_was_written_by_hand_and_cannot_be_read_is_named_and_left_out(
+    place: Place, body: str, reason: str
+) -> None:
     place.apply(policy("a"))
     place.write_by_hand(body)
 
-    with pytest.raises(Rejected) as caught:
-        place.registry.read()
+    contents = place.registry.read()
 
-    assert [(issue.resource, issue.message) for issue in caught.value.issues] == [("AccessPolicy/p", reason)]
+    assert [(issue.resource, issue.message) for issue in contents.unreadable] == [("AccessPolicy/p", reason)]
+    assert names(contents) == ["AccessPolicy/a"]
 
 
 def test_every_row_that_cannot_be_read_is_named(place: Place) -> None:
     place.write_by_hand("{", id_="p")
     place.write_by_hand("{", id_="q")
 
-    with pytest.raises(Rejected) as caught:
-        place.registry.read()
+    assert unreadable(place.registry.read()) == ["AccessPolicy/p", "AccessPolicy/q"]
 
-    assert {issue.resource for issue in caught.value.issues} == {"AccessPolicy/p", "AccessPolicy/q"}
+
+def test_what_can_be_read_again_makes_another_version_of_everything(place: Place) -> None:
+    place.apply(policy("a"))
+    place.write_by_hand("{")
+    before = place.registry.read()
+
+    after = place.apply(deletes=[("AccessPolicy", "p")])
+
+    assert after.resources == before.resources
+    assert after.version != before.version
 
 
 @pytest.mark.parametrize("is_deleted", [False, True])
 def test_a_row_that_cannot_be_read_is_mended_by_writing_or_deleting_it(place: Place, is_deleted: bool) -> None:
     place.write_by_hand("{")
-    with pytest.raises(Rejected, match="AccessPolicy/p"):
-        place.registry.read()
+    known = place.registry.read()
 
     if is_deleted:
         place.apply(deletes=[("AccessPolicy", "p")])
     else:
         place.apply(policy("p"))
 
-    assert names(place.registry.read()) == ([] if is_deleted else ["AccessPolicy/p"])
+    contents = place.registry.read(known)
+    assert (names(contents), unreadable(contents)) == ([] if is_deleted else ["AccessPolicy/p"], [])
 
 
-def test_a_changed_row_that_cannot_be_read_is_named(place: Place) -> None:
+def test_a_changed_row_that_cannot_be_read_is_named_and_was_never_what_it_said_before(place: Place) -> None:
+    place.apply(policy("b"))
     known = place.apply(policy("a"))
     place.apply(policy("a", active=False))
     with place.engine.begin() as connection:
-        connection.execute(update(place.tables.resource).values(body="{"))
+        row = place.tables.resource
+        connection.execute(update(row).where(row.c.id == "a").values(body="{"))
 
-    with pytest.raises(Rejected, match="AccessPolicy/a: the stored body is not JSON"):
-        place.registry.read(known, place.feed.read(known.position))
+    contents = place.registry.read(known, place.feed.read(known.position))
+
+    assert [str(issue) for issue in contents.unreadable] == ["AccessPolicy/a: the stored body is not JSON"]
+    assert names(contents) == ["AccessPolicy/b"]
+
+
+def test_what_could_not_be_read_stays_named_while_others_change(place: Place) -> None:
+    place.write_by_hand("{")
+    known = place.registry.read()
+    place.apply(policy("a"))
+
+    contents = place.registry.read(known, place.feed.read(known.position))
+
+    assert (names(contents), unreadable(contents)) == (["AccessPolicy/a"], ["AccessPolicy/p"])
 
 
 def test_a_database_without_the_tables_is_unavailable(engine_of_file: MakeEngine, tables: RegistryTables) -> None:

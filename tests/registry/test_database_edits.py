@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import Engine
 
 from flask_foreign_token.errors import Conflict, NotStored, Rejected
-from flask_foreign_token.registry.database import RegistryTables
 from flask_foreign_token.registry.edits import Edit, Outcome
 from flask_foreign_token.registry.fields import MASK
+from flask_foreign_token.registry.registry_tables import RegistryTables
 from flask_foreign_token.registry.resources import Key
 
 from .bodies import policy, provider

@@ -4,8 +4,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from flask_foreign_token.errors import Rejected
-from flask_foreign_token.registry.database import RegistryTables
 from flask_foreign_token.registry.edits import Edit, State
+from flask_foreign_token.registry.registry_tables import RegistryTables
 
 from .bodies import policy
 from .conftest import MakeEngine

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import Engine, delete, event, select, update
 
 from flask_foreign_token.errors import DatabaseUnavailable
-from flask_foreign_token.registry.database import RegistryTables
 from flask_foreign_token.registry.feed import BEGINNING, USER, Change, ChangeFeed, News
+from flask_foreign_token.registry.registry_tables import RegistryTables
 from flask_foreign_token.transactions import Transactions
 
 from .conftest import MakeEngine

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from flask_foreign_token.registry.database import RegistryTables
+from flask_foreign_token.registry.registry_tables import RegistryTables
 
 from .bodies import policy
 from .places import Place

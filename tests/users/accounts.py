@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
 
 from flask_foreign_token.errors import Rejected
-from flask_foreign_token.registry.database import tables_for
 from flask_foreign_token.registry.feed import ChangeFeed
+from flask_foreign_token.registry.registry_tables import tables_for
 from flask_foreign_token.tables import create_missing
 from flask_foreign_token.transactions import WAIT, Transactions
 from flask_foreign_token.users.account_access import AccountAccess, ShownUser
@@ -38,7 +38,7 @@ class Desk:
         tables = tables_for(world.db.metadata)
         with world.app.app_context():
             transactions = Transactions(world.db.engine, wait=wait)
-        create_missing(transactions, (tables.resource, tables.change))
+        create_missing(transactions, tables.all)
         self.feed = ChangeFeed(transactions, tables)
         self.forgotten: list[str | None] = []
         self.on_forget: Callable[[str | None], object] = lambda key: None
