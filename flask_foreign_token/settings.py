@@ -9,6 +9,7 @@ import contextlib
 import difflib
 import json
 import os
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -22,12 +23,19 @@ from sqlalchemy.exc import ArgumentError
 from .errors import CHALLENGE_CHARACTERS, ConfigError
 from .http import host_name
 from .policies.sql.server import KINDS
+from .registry.fields import VARIABLE
 
 PREFIX = "FOREIGN_TOKEN_"
 MIN_SECRET = 16
 """Bytes of the shortest secret that the operator may have."""
 
+_VARIABLES = re.compile(rf"{VARIABLE}\*?|\*")
 _URL_CHARACTERS = CHALLENGE_CHARACTERS - set(" <>{}|^`?#")
+
+
+def is_own(variable: str) -> bool:
+    """Whether a variable of that name may be a setting; the operator's password is one. No resource may name it."""
+    return variable.upper().startswith(PREFIX)
 
 
 class _Wrong(ValueError):
@@ -95,6 +103,32 @@ def _hosts(value: object) -> tuple[str, ...]:
         return tuple(host_name(item.strip()) for item in items)
     except ValueError as reason:
         raise _Wrong(f"holds what {reason}") from None
+
+
+def _folders(value: object) -> tuple[str, ...]:
+    paths = [PurePath(os.path.normpath(item)) for item in _items(value, "folders")]
+    if not all(path.is_absolute() for path in paths):
+        raise _Wrong("holds a path that is not absolute")
+    if any(path == path.parent for path in paths):
+        raise _Wrong("holds the root, and with it every file there is")
+    return tuple(map(str, paths))
+
+
+def _variables(value: object) -> tuple[str, ...]:
+    names = _items(value, "names of environment variables")
+    for name in names:
+        if not _VARIABLES.fullmatch(name):
+            raise _Wrong("holds what is no name of an environment variable, nor the begin of one with * behind it")
+        if is_own(name):
+            raise _Wrong("holds a setting of this extension, which no resource may name")
+    return tuple(names)
+
+
+def _items(value: object, what: str) -> list[str]:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str | os.PathLike) for item in items):
+        raise _Wrong(f"is not a list of {what}")
+    return [str(item).strip() for item in items]
 
 
 def _timeouts(value: object) -> tuple[float, float]:
@@ -186,6 +220,18 @@ class Settings:
     )
     key_grace: float = _setting(
         3600.0, _number(0, 604_800), "3600", "seconds for which old keys serve while a provider is down"
+    )
+    secret_dirs: tuple[str, ...] = _setting(
+        ("/run/secrets",),
+        _folders,
+        "['/run/secrets']",
+        'folders in which files are that resources may name as `{"file": "…"}`, links followed',
+    )
+    secret_env: tuple[str, ...] | None = _setting(
+        None,
+        _variables,
+        "['LOGIN_SECRET', 'PROVIDER_*']",
+        'variables that resources may name as `{"env": "…"}`; none: any but `FOREIGN_TOKEN_*`, which never may be',
     )
     sql_uri: str | None = _setting(
         None,

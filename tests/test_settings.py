@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import secrets  # noqa: F401 - a value that works is made with it
 from dataclasses import fields
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -25,6 +26,13 @@ GOOD = [
     ("ALLOW_HTTP_HOSTS", ["localhost", "Keycloak"], "localhost, Keycloak", ("localhost", "keycloak")),
     ("ALLOW_HTTP_HOSTS", "keycloak", '["keycloak"]', ("keycloak",)),
     ("KEY_GRACE", 60, "60", 60.0),
+    ("SECRET_DIRS", ["/run/secrets", "/etc/app/"], "/run/secrets, /etc/app", ("/run/secrets", "/etc/app")),
+    ("SECRET_DIRS", (PurePosixPath("/etc/app"),), '["/etc/app"]', ("/etc/app",)),
+    ("SECRET_DIRS", "/etc/app", "/etc/app", ("/etc/app",)),
+    ("SECRET_DIRS", [], "", ()),
+    ("SECRET_ENV", ["LOGIN_SECRET", "PROVIDER_*"], "LOGIN_SECRET,PROVIDER_*", ("LOGIN_SECRET", "PROVIDER_*")),
+    ("SECRET_ENV", ["*"], "*", ("*",)),
+    ("SECRET_ENV", [], "", ()),
     ("DEV_MODE", True, "true", True),
     ("SQL_URI", "sqlite:////var/lib/app.db", "sqlite:////var/lib/app.db", "sqlite:////var/lib/app.db"),
     (
@@ -65,6 +73,21 @@ BAD = [
     ("ALLOW_HTTP_HOSTS", ["keycloak:8080"]),
     ("ALLOW_HTTP_HOSTS", "http://keycloak"),
     ("KEY_GRACE", "long"),
+    ("SECRET_DIRS", ["secrets"]),
+    ("SECRET_DIRS", ["/run/secrets", ""]),
+    ("SECRET_DIRS", ["/"]),
+    ("SECRET_DIRS", ["/run/.."]),
+    ("SECRET_DIRS", "//"),
+    ("SECRET_DIRS", [7]),
+    ("SECRET_DIRS", 7),
+    ("SECRET_ENV", ["LOGIN-SECRET"]),
+    ("SECRET_ENV", ["*_SECRET"]),
+    ("SECRET_ENV", [""]),
+    ("SECRET_ENV", ["9"]),
+    ("SECRET_ENV", "LOGIN_SECRET=hush"),
+    ("SECRET_ENV", ["FOREIGN_TOKEN_ADMIN_CLIENT_SECRET"]),
+    ("SECRET_ENV", ["foreign_token_*"]),
+    ("SECRET_ENV", 7),
     ("DEV_MODE", "yes"),
     ("SQL_URI", "app.db"),
     ("SQL_URI", 7),

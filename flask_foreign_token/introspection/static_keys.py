@@ -64,11 +64,7 @@ class StaticKeys:
         :raises UnusableSecret: the secret is empty, blank, shorter than the hash (:rfc:`7518#section-3.2`) or the text
             of a key (:rfc:`8725#section-2.1`).
         """
-        algorithm = _algorithm_of_secret(algorithms)
-        try:
-            return cls([secret_key(secret, algorithm)])
-        except UnusableKey as reason:
-            raise UnusableSecret.at("jwt.secret", str(reason)) from None
+        return cls([_shared_key(secret, _algorithm_of_secret(algorithms), "jwt.secret")])
 
     @classmethod
     def from_jwt_keys(cls, keys: Sequence[Mapping[str, str]]) -> StaticKeys:
@@ -126,6 +122,13 @@ def symmetric_key(octets: bytes, algorithm: str) -> VerificationKey:
     if len(octets) < needed:
         raise UnusableKey(f"the secret is shorter than the {needed} octets that {algorithm} needs")
     return VerificationKey(None, algorithm, OctKey.import_key(octets))
+
+
+def _shared_key(secret: str, algorithm: str, path: str) -> VerificationKey:
+    try:
+        return secret_key(secret, algorithm)
+    except UnusableKey as reason:
+        raise UnusableSecret.at(path, str(reason)) from None
 
 
 def _algorithm_of_secret(algorithms: Collection[str] | None) -> str:
@@ -188,11 +191,7 @@ def _read_entry(entry: Mapping[str, str]) -> VerificationKey:
     if ALGORITHMS[algorithm].key_type.upper() != key_type:
         raise Rejected.at("alg", f"does not fit kty {key_type}")
     if key_type == "OCT":
-        secret = _member(entry, "plain", "k")
-        try:
-            return secret_key(secret, algorithm)
-        except UnusableKey as reason:
-            raise UnusableSecret.at("k", str(reason)) from None
+        return _shared_key(_member(entry, "plain", "k"), algorithm, "k")
     pem = _member(entry, "PEM", "pub")
     try:
         return _public_key(pem, algorithm)

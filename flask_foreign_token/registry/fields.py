@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, ClassVar, Literal
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
-from ..printable import shown
+from ..printable import printable, shown
 
 MASK = "********"
 """What is shown in place of a secret."""
@@ -19,6 +21,9 @@ MAX_ITEMS = 1000
 
 MAX_UNKNOWN = 10
 """Unknown attributes of one object that are named; for each the one that was meant is sought."""
+
+VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+"""What the name of an environment variable looks like; not anchored."""
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -88,8 +93,27 @@ class Line(Text):
         return text
 
 
+@dataclass(frozen=True, slots=True)
+class SecretReference:
+    """Where a secret is, in place of the secret.
+
+    :param kind: ``"env"``: in an environment variable; ``"file"``: in a file.
+    :param name: of the variable; or the absolute path of the file.
+    """
+
+    kind: Literal["env", "file"]
+    name: str
+
+    def __str__(self) -> str:
+        place = "the environment variable" if self.kind == "env" else "the file"
+        return f"{place} {printable(self.name)}"
+
+
 class Secret(Text):
-    """A secret as it is, checked where it is put to use; references to one are not supported by this version.
+    """A secret as it is, or a reference to one, which loads to a :class:`SecretReference`; both are checked where they
+    are put to use.
+
+    A reference is shown as it is, and the mask never stands for one.
 
     :param bound_to: paths in the resource to what says whose secret it is, and to where it is sent. The mask stands for
         a secret only while these are what they were, but for an address that is added below a stored issuer: who may
@@ -97,7 +121,7 @@ class Secret(Text):
     """
 
     default_error_messages = _reasons(
-        reference="must be a text; a reference to a secret is not supported by this version",
+        invalid='must be a text, or either {{"env": "NAME"}} or {{"file": "/path"}}',
         mask="is the mask that stands for a secret, not a secret",
     )
 
@@ -105,9 +129,12 @@ class Secret(Text):
         super().__init__(**kwargs)
         self.bound_to = tuple(bound_to)
 
-    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         if isinstance(value, Mapping):
-            raise self.make_error("reference")
+            # A name that is none of ours is not repeated: it may be the secret, with braces around it.
+            if set(value) not in _REFERENCES:
+                raise self.make_error("invalid")
+            return _reference(value)
         text = super()._deserialize(value, attr, data, **kwargs)
         if text == MASK:
             raise self.make_error("mask")
@@ -201,6 +228,46 @@ class StrictSchema(Schema):
         if name in self.later:
             return "is not supported by this version"
         return f"no such attribute{nearest(name, known)}"
+
+
+def _absolute(path: str) -> None:
+    if not PurePath(path).is_absolute():
+        raise ValidationError("must be an absolute path")
+
+
+class SecretReferenceSchema(StrictSchema):
+    """``{"env": "NAME"}`` or ``{"file": "/path"}``, one of the two. Whether that may be read is for others to say."""
+
+    env = Line(
+        255,
+        validate=validate.Regexp(rf"{VARIABLE}\Z", error="must be the name of a variable: letters, digits and _"),
+        metadata=meaning("the environment variable that holds the secret"),
+    )
+    file = Line(
+        validate=_absolute,
+        metadata=meaning("the absolute path of the file that holds the secret"),
+    )
+
+
+_REFERENCE = SecretReferenceSchema()
+_REFERENCES = ({"env"}, {"file"})
+
+
+def reference_in(value: object) -> SecretReference | None:
+    """The reference that stands in a secret's place; none: something else does, or it is not well-formed."""
+    try:
+        return _reference(value) if isinstance(value, Mapping) and set(value) in _REFERENCES else None
+    except ValidationError:
+        return None
+
+
+def _reference(value: Mapping[str, object]) -> SecretReference:
+    """
+    :param value: with the names of a reference.
+    :raises ValidationError: it is not well-formed.
+    """
+    [(kind, name)] = _REFERENCE.load(value).items()
+    return SecretReference(kind, name)
 
 
 def flatten(messages: Any, path: Path = ()) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,8 @@ from ..introspection.client_authentication import ClientAuthentication
 from ..introspection.endpoints import Endpoint, StoredEndpoint
 from ..introspection.static_keys import UnusableSecret
 from .endpoints import Endpoints
-from .resources import Client, IdentityProvider, IntrospectionEndpointSettings, TokenIntrospector
+from .resources import Client, IdentityProvider, IntrospectionEndpointSettings, PlacedSecret, TokenIntrospector
+from .secret_sources import Readings
 
 _FIELD_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _NOTHING = ClientAuthentication({}, {})
@@ -52,22 +53,25 @@ class Inquiry(NamedTuple):
         return self.endpoint.issues if isinstance(self.endpoint, NoEndpoint) else ()
 
 
-def inquiry_of(introspector: TokenIntrospector, provider: IdentityProvider | None, endpoints: Endpoints) -> Inquiry:
+def inquiry_of(
+    introspector: TokenIntrospector, provider: IdentityProvider | None, endpoints: Endpoints, secrets: Readings
+) -> Inquiry:
     """At the introspector's own endpoint with its own secret, or else at the provider's with that of its `client`.
 
     :param introspector: of opaque tokens.
     :param provider: the linked one.
+    :param secrets: where references to secrets lead.
     :raises Rejected: something is missing; names it as seen from the introspector.
     """
     own = introspector.introspection_endpoint
     endpoint: Endpoint
     if own is not None:
         endpoint, owner = StoredEndpoint(own.url), f"{introspector.name} introspection_endpoint"
-        authenticate = partial(_own_authentication, own)
+        authenticate = partial(_own_authentication, own, secrets)
     elif provider is not None:
         client = _client_of(provider)
         endpoint, owner = endpoints.introspection(provider), f"IdentityProvider/{provider.id} client"
-        authenticate = partial(_authentication_of, client, provider)
+        authenticate = partial(_authentication_of, client, provider, secrets)
     else:
         raise Rejected.at("introspection_endpoint", "is required, since no provider is linked that could be asked")
     try:
@@ -91,28 +95,42 @@ def _client_of(provider: IdentityProvider) -> Client:
     return client
 
 
-def _own_authentication(settings: IntrospectionEndpointSettings) -> ClientAuthentication:
+def _own_authentication(settings: IntrospectionEndpointSettings, secrets: Readings) -> ClientAuthentication:
     if settings.authorization is None:
-        secret = _usable(settings.client_secret, "introspection_endpoint.client_secret", "must not be blank")
+        path = "introspection_endpoint.client_secret"
+        secret = _usable(settings.client_secret, secrets, path, "must not be blank")
         return _as_client(settings.client_id, secret, settings.auth_method)
-    if not _FIELD_VALUE.fullmatch(settings.authorization):
+    path = "introspection_endpoint.authorization"
+    authorization = _text(settings.authorization, secrets, path)
+    if not _FIELD_VALUE.fullmatch(authorization):
         reason = "must be printable ASCII characters, as a header is, without blanks around them"
-        raise UnusableSecret.at("introspection_endpoint.authorization", reason)
-    return ClientAuthentication.as_written(settings.authorization)
-
-
-def _authentication_of(client: Client, provider: IdentityProvider) -> ClientAuthentication:
-    reason = f"is asked for at IdentityProvider/{provider.id}, where client.secret must not be blank"
-    return _as_client(client.id, _usable(client.secret, "introspection_endpoint", reason), client.auth_method)
-
-
-def _usable(secret: str | None, path: str, reason: str) -> str:
-    """
-    :raises UnusableSecret: it is empty or blank.
-    """
-    if secret is None or not secret.strip():
         raise UnusableSecret.at(path, reason)
-    return secret
+    return ClientAuthentication.as_written(authorization)
+
+
+def _authentication_of(client: Client, provider: IdentityProvider, secrets: Readings) -> ClientAuthentication:
+    where = f"is asked for at IdentityProvider/{provider.id}, where client.secret"
+    secret = _usable(client.secret, secrets, "introspection_endpoint", "must not be blank", where)
+    return _as_client(client.id, secret, client.auth_method)
+
+
+def _usable(secret: PlacedSecret | None, secrets: Readings, path: str, reason: str, where: str = "") -> str:
+    """
+    :raises UnusableSecret: it is empty or blank, or not there.
+    """
+    text = "" if secret is None else _text(secret, secrets, path, where)
+    if not text.strip():
+        raise UnusableSecret.at(path, f"{where} {reason}".lstrip())
+    return text
+
+
+def _text(secret: PlacedSecret, secrets: Readings, path: str, where: str = "") -> str:
+    try:
+        return secrets.text(secret)
+    except UnusableSecret as unusable:
+        why = f"{where}: " if where else ""
+        issues = [issue._replace(path=path, message=f"{why}{issue.message}") for issue in unusable.issues]
+        raise UnusableSecret(issues) from None
 
 
 def _as_client(id_: str | None, secret: str, method: str | None) -> ClientAuthentication:

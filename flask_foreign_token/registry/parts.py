@@ -19,8 +19,9 @@ from ..users.provider import Provider
 from ..users.to_scim import Path, Targets, check_to_scim
 from ..users.userinfo import TokenClaims, UserinfoEndpoint, UserinfoSource
 from .endpoints import ENDPOINTS, Endpoints
-from .resources import AccessPolicy, IdentityProvider, JwtSettings, Resource, TokenIntrospector, load
+from .resources import AccessPolicy, IdentityProvider, JwtSettings, PlacedSecret, Resource, TokenIntrospector, load
 from .schemas import AccessPolicySchema
+from .secret_sources import Readings
 
 _POLICY = AccessPolicySchema()
 
@@ -91,7 +92,7 @@ class PolicyPart(NamedTuple):
 
 
 Part = ProviderPart | IntrospectorPart | PolicyPart
-"""What became of one resource; the version is the resource's."""
+"""What became of one resource; the version is that of :meth:`.Readings.version_of`."""
 
 
 class PartMaker:
@@ -122,19 +123,23 @@ class PartMaker:
         self._targets = targets
         self._needs_audience = require_audience and default_audience is None
 
-    def make(self, resource: Resource) -> Part:
-        """:raises Rejected: names the resource and every fault in it; not of a policy, which hides no other."""
+    def make(self, resource: Resource, secrets: Readings) -> Part:
+        """
+        :param secrets: where references to secrets lead.
+        :raises Rejected: names the resource and every fault in it; not of a policy, which hides no other.
+        """
         try:
             settings = load(resource)
         except Rejected as rejected:
             if resource.type != "AccessPolicy":
                 raise
             return PolicyPart(resource.version, None, None, self._all_faults_of_policy(resource, rejected))
+        version = secrets.version_of(resource)
         try:
             if isinstance(settings, IdentityProvider):
-                return ProviderPart(resource.version, settings, self._provider(settings, resource.version))
+                return ProviderPart(version, settings, self._provider(settings, version))
             if isinstance(settings, TokenIntrospector):
-                return IntrospectorPart(resource.version, settings, self._introspector(settings))
+                return IntrospectorPart(version, settings, self._introspector(settings, resource, secrets))
             return PolicyPart(resource.version, settings, *self._compiled(resource))
         except Rejected as rejected:
             raise rejected.within(resource.name) from None
@@ -180,7 +185,7 @@ class PartMaker:
         endpoint = self._endpoints.userinfo(settings)
         return UserinfoEndpoint(self._http, endpoint, settings.userinfo_header, clock=self._clock)
 
-    def _introspector(self, settings: TokenIntrospector) -> KeySource | None:
+    def _introspector(self, settings: TokenIntrospector, resource: Resource, secrets: Readings) -> KeySource | None:
         """The keys that it brings itself, if it does."""
         faults = Faults()
         keys: KeySource | None = None
@@ -191,7 +196,7 @@ class PartMaker:
         asked = None if endpoint is None else endpoint.url
         self._check_addresses({"jwks_uri": settings.jwks_uri, "introspection_endpoint.url": asked}, faults)
         with faults.gathered():
-            keys = _static_keys(settings.jwt, settings.name)
+            keys = _static_keys(settings.jwt, resource, secrets)
         faults.raise_any()
         return keys
 
@@ -219,12 +224,20 @@ def _attribute(issue: Issue) -> str:
     return issue.path.partition(".")[0]
 
 
-def _static_keys(jwt: JwtSettings, name: str) -> KeySource | None:
+def _static_keys(jwt: JwtSettings, resource: Resource, secrets: Readings) -> KeySource | None:
+    def text(secret: PlacedSecret) -> str:
+        # Of a blank no key is made, so that what lacks is found along with whatever else is wrong.
+        return secret if isinstance(secret, str) else secrets.of(secret).text or ""
+
     try:
         if jwt.secret is not None:
-            return StaticKeys.from_secret(jwt.secret, jwt.algorithms)
+            return StaticKeys.from_secret(text(jwt.secret), jwt.algorithms)
         if jwt.keys:
-            return StaticKeys.from_jwt_keys(jwt.keys)
-    except UnusableSecret as unusable:
-        return NoKeys(unusable.within(name).issues)
+            return StaticKeys.from_jwt_keys([{name: text(value) for name, value in key.items()} for key in jwt.keys])
+    except Rejected as rejected:
+        lacking = {issue.path: issue for issue in secrets.faults_of(resource)}
+        named = type(rejected)([lacking.get(issue.path, issue) for issue in rejected.issues]).within(resource.name)
+        if isinstance(named, UnusableSecret):
+            return NoKeys(named.issues)
+        raise named from None
     return None

@@ -14,13 +14,16 @@ from marshmallow import ValidationError
 
 from ..errors import Issue, Rejected
 from ..printable import shown
-from .fields import flatten, nearest
+from .fields import SecretReference, flatten, nearest
 from .schemas import ID, NO_ID, SCHEMAS, target
 
 _ID = re.compile(ID)
 
 Key = tuple[str, str]
 """Type and id of a resource."""
+
+PlacedSecret = str | SecretReference
+"""What stands in a secret's place: the secret itself, or where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Client:
     """What this application is to the provider."""
 
     id: str | None = None
-    secret: str | None = field(default=None, repr=False)
+    secret: PlacedSecret | None = field(default=None, repr=False)
     auth_method: str | None = None
     redirect_uri: str | None = None
 
@@ -105,7 +108,7 @@ class JwtSettings:
     :param iss: the token's issuer, character by character; none: it is an opaque token, of an issuer that has no name.
         Called only to discover keys that are not there.
     :param secret: of HMAC signatures. At most one of `secret`, `keys` and the introspector's `jwks_uri` is there.
-    :param keys: as they are written, `kty`, `alg`, `format` and `pub` or `k`.
+    :param keys: as they are written, `kty`, `alg`, `format` and `pub` or `k`, which may be a reference.
     :param aud: any of which the token must name; empty: see `client_id`.
     :param client_id: one of which the token's `azp` or `client_id` must be; empty: not looked at.
     :param algorithms: which alone are taken; none: those of the keys.
@@ -115,8 +118,8 @@ class JwtSettings:
 
     iss: str | None = None
     leeway: int = 30
-    secret: str | None = field(default=None, repr=False)
-    keys: tuple[Mapping[str, str], ...] = field(default=(), repr=False)
+    secret: PlacedSecret | None = field(default=None, repr=False)
+    keys: tuple[Mapping[str, PlacedSecret], ...] = field(default=(), repr=False)
     aud: tuple[str, ...] = ()
     client_id: tuple[str, ...] = ()
     algorithms: tuple[str, ...] | None = None
@@ -142,9 +145,9 @@ class IntrospectionEndpointSettings:
     """
 
     url: str
-    authorization: str | None = field(default=None, repr=False)
+    authorization: PlacedSecret | None = field(default=None, repr=False)
     client_id: str | None = None
-    client_secret: str | None = field(default=None, repr=False)
+    client_secret: PlacedSecret | None = field(default=None, repr=False)
     auth_method: str = "client_secret_basic"
 
 
@@ -290,6 +293,8 @@ def _id_of(body: Mapping[str, object]) -> str:
 
 def _long_form(reference: object) -> object:
     if not isinstance(reference, Mapping) or set(reference) != {"resourceType", "id"}:
+        return reference
+    if not all(isinstance(part, str) for part in reference.values()):
         return reference
     return {"reference": f"{reference['resourceType']}/{reference['id']}"}
 

@@ -1,13 +1,14 @@
 """Secrets in the bodies of resources: shown as a mask, and kept where the mask is written back.
 
-Where secrets are is what the schemas say. What an object with secrets holds beyond its schema is masked too, since it
-may be a secret with its name misspelt.
+A reference to a secret is none: it is shown as it is, and the mask does not stand for it. Where secrets are is what the
+schemas say. What an object with secrets holds beyond its schema is masked too, since it may be a secret with its name
+misspelt.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
@@ -17,12 +18,12 @@ from marshmallow import Schema, fields
 from ..faults import Faults
 from ..introspection.addresses import origin_of
 from ..printable import shown
-from .fields import MASK, Path, Secret
+from .fields import MASK, Path, Secret, SecretReference, reference_in
 from .schemas import SCHEMAS, SECRET_ADDRESSES
 
 
 def masked(body: Mapping[str, object]) -> dict[str, object]:
-    """`body` with :data:`~.fields.MASK` in place of every secret, whatever is written there.
+    """`body` with :data:`~.fields.MASK` in place of every secret, whatever is written there but a reference.
 
     Of a type that is not known only the names of the members are shown.
     """
@@ -50,6 +51,22 @@ def restored(body: Mapping[str, object], stored: object) -> dict[str, object]:
     return kept
 
 
+def has_secrets(type_: str) -> bool:
+    """Whether there are secrets in resources of that type."""
+    return _MEMBERS.get(type_) is not None
+
+
+def references_in(body: Mapping[str, object]) -> dict[str, SecretReference]:
+    """The references to secrets in a resource that are well-formed, by their paths."""
+    found = {path: reference_in(value) for path, value in _secrets_in(body)}
+    return {path: reference for path, reference in found.items() if reference is not None}
+
+
+def plain_secrets_in(body: Mapping[str, object]) -> list[str]:
+    """The paths of the secrets that are written out in a resource; not of masks."""
+    return [path for path, value in _secrets_in(body) if isinstance(value, str) and value != MASK]
+
+
 @dataclass(frozen=True, slots=True)
 class _Secret:
     """The place of a secret.
@@ -58,6 +75,11 @@ class _Secret:
     """
 
     bound_to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Unknown:
+    """The place of something that no schema knows, which may be a secret with its name misspelt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +99,11 @@ class _List:
     item: _Place
 
 
-_Place = _Secret | _Object | _List
+_Place = _Secret | _Unknown | _Object | _List
 _Members = Mapping[str, _Place | None]
 
 _PLAIN = re.compile(r"[A-Za-z0-9._~/-]*")
-_SECRET = _Secret()
+_UNKNOWN = _Unknown()
 _UNKNOWN_TYPE: _Members = {"resourceType": None, "id": None}
 
 
@@ -89,6 +111,7 @@ class _Nothing(Enum):
     """What there is to restore a secret from, where there is none; the value is the reason to give."""
 
     STORED = "is the mask that stands for a secret, and none is stored"
+    REFERENCE = "is the mask that stands for a secret, and a reference is stored; write that, which is shown as it is"
     ALIKE = "is the mask that stands for a secret, and what is stored at this position is another; write the key again"
 
 
@@ -119,7 +142,7 @@ def _members_of(body: Mapping[str, object]) -> _Members | None:
 
 
 def _masked_members(members: _Members, value: Mapping[str, object]) -> dict[str, object]:
-    return {name: _masked(members.get(name, _SECRET), inner) for name, inner in value.items()}
+    return {name: _masked(members.get(name, _UNKNOWN), inner) for name, inner in value.items()}
 
 
 def _masked(place: _Place | None, value: object) -> object:
@@ -130,8 +153,29 @@ def _masked(place: _Place | None, value: object) -> object:
             return _masked_members(members, value)
         case _List(item), list():
             return [_masked(item, inner) for inner in value]
+        case _Secret(), Mapping() if reference_in(value) is not None:
+            return value
         case _:
             return MASK
+
+
+def _secrets_in(body: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """What stands where a secret belongs, by its path; not what is only masked in case it is one."""
+    members = _members_of(body)
+    return iter(()) if members is None else _walked(_Object(members), body, ())
+
+
+def _walked(place: _Place, value: object, path: Path) -> Iterator[tuple[str, object]]:
+    match place, value:
+        case _Object(members), Mapping():
+            for name, inner in members.items():
+                if inner is not None and name in value:
+                    yield from _walked(inner, value[name], (*path, name))
+        case _List(item), list():
+            for position, inner_value in enumerate(value):
+                yield from _walked(item, inner_value, (*path, str(position)))
+        case _Secret(), _:
+            yield ".".join(path), value
 
 
 class _Restoration:
@@ -144,7 +188,7 @@ class _Restoration:
 
     def members(self, members: _Members, value: Mapping[str, object], stored: object, path: Path) -> dict[str, object]:
         return {
-            name: self._value(members.get(name, _SECRET), inner, _member(stored, name), (*path, shown(name)))
+            name: self._value(members.get(name, _UNKNOWN), inner, _member(stored, name), (*path, shown(name)))
             for name, inner in value.items()
         }
 
@@ -164,6 +208,8 @@ class _Restoration:
     def _secret(self, place: _Place, stored: object, path: Path) -> object:
         if isinstance(stored, _Nothing):
             self.faults.add("", ".".join(path), stored.value)
+        elif isinstance(place, _Secret) and reference_in(stored) is not None:
+            self.faults.add("", ".".join(path), _Nothing.REFERENCE.value)
         elif _masked(place, stored) != MASK:
             self.faults.add("", ".".join(path), _Nothing.STORED.value)
         elif isinstance(place, _Secret) and (changed := self._changed(place)):

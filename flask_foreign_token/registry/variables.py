@@ -8,9 +8,9 @@ from typing import Any
 
 from ..faults import Faults
 from ..printable import shown
-from .fields import Path
+from .fields import VARIABLE, Path
 
-_VARIABLE = re.compile(r"\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\})?")
+_VARIABLE = re.compile(rf"\$\{{(?:(?P<name>{VARIABLE})(?::-(?P<default>[^}}]*))?\}})?")
 
 
 def expand(body: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:

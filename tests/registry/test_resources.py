@@ -172,9 +172,9 @@ def test_meta_is_taken_and_ignored() -> None:
         ),
         (
             "IdentityProvider",
-            {"client": {"secret": {"env": "NAME"}}},
+            {"client": {"secret": {"vault": "NAME"}}},
             "client.secret",
-            "must be a text; a reference to a secret is not supported by this version",
+            'must be a text, or either {"env": "NAME"} or {"file": "/path"}',
         ),
         (
             "IdentityProvider",
@@ -215,9 +215,9 @@ def test_meta_is_taken_and_ignored() -> None:
         ("TokenIntrospector", {"jwt": {"keys": [{"alg": "RS256"}]}}, "jwt.keys.0.kty", "is required"),
         (
             "TokenIntrospector",
-            {"jwt": {"secret": {"file": "/run/secrets/x"}}},
-            "jwt.secret",
-            "must be a text; a reference to a secret is not supported by this version",
+            {"jwt": {"secret": {"file": "run/secrets/x"}}},
+            "jwt.secret.file",
+            "must be an absolute path",
         ),
         (
             "TokenIntrospector",

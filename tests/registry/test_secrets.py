@@ -6,43 +6,14 @@ from typing import Any
 import pytest
 from marshmallow import Schema, fields
 
-from flask_foreign_token.errors import Rejected
 from flask_foreign_token.registry.fields import MASK, Secret
 from flask_foreign_token.registry.schemas import SCHEMAS
 from flask_foreign_token.registry.secrets import masked, restored
 
 from .bodies import introspector, policy, provider
+from .masking import BOUND, examples, key, refused, with_client, with_keys
 
 NONE_STORED = "is the mask that stands for a secret, and none is stored"
-
-
-def with_client(**client: object) -> dict[str, object]:
-    return provider(client={"id": "app", **client})
-
-
-def with_keys(*keys: Any) -> dict[str, object]:
-    return introspector(jwt={"iss": "i", "keys": list(keys)})
-
-
-def key(k: object, **members: object) -> dict[str, object]:
-    return {"kty": "OCT", "alg": "HS256", "k": k, **members}
-
-
-def refused(body: dict[str, object], stored: object) -> list[tuple[str, str]]:
-    with pytest.raises(Rejected) as caught:
-        restored(body, stored)
-    return [(issue.path, issue.message) for issue in caught.value.issues]
-
-
-def example(field: fields.Field[Any], secret: str) -> object:
-    """A value of that field with `secret` wherever a secret may stand, and nowhere else."""
-    if isinstance(field, Secret):
-        return secret
-    if isinstance(field, fields.Nested):
-        return examples(field.schema, secret)
-    if isinstance(field, fields.List):
-        return [example(field.inner, secret)]
-    return "shown"
 
 
 def bound_in(schema: Schema) -> set[str]:
@@ -55,10 +26,6 @@ def bound_in(schema: Schema) -> set[str]:
         if isinstance(inner, fields.Nested):
             found |= bound_in(inner.schema)
     return found
-
-
-def examples(schema: Schema, secret: str) -> dict[str, object]:
-    return {field.data_key or name: example(field, secret) for name, field in schema.fields.items()}
 
 
 @pytest.mark.parametrize("type_", SCHEMAS)
@@ -100,14 +67,6 @@ def test_masking_leaves_the_body_as_it_is() -> None:
     masked(body)
 
     assert body == with_client(secret="hush")
-
-
-BOUND = {
-    "issuer": "https://idp.example",
-    "token_endpoint": "https://idp.example/token",
-    "introspection_endpoint": "https://idp.example/introspect",
-    "revocation_endpoint": "https://idp.example/revoke",
-}
 
 
 @pytest.mark.parametrize("name", BOUND)
@@ -211,8 +170,26 @@ def test_what_secrets_are_bound_to_is_in_the_schemas(type_: str) -> None:
         assert value == "shown"
 
 
-@pytest.mark.parametrize("secret", [None, 5, "", ["hush"], {"env": "HUSH"}])
-def test_a_secret_that_is_no_text_is_masked_too(secret: object) -> None:
+@pytest.mark.parametrize(
+    "secret",
+    [
+        None,
+        5,
+        "",
+        ["hush"],
+        {},
+        {"hush": None},
+        {"env": "hush!"},
+        {"file": "hush"},
+        {"env": ["hush"]},
+        {"env": {"env": "HUSH"}},
+        {"env": "HUSH", "file": "/run/secrets/hush"},
+        {"env": "HUSH", "hush": 1},
+        {"file": "/run/secrets/a\0b"},
+    ],
+    ids=repr,
+)
+def test_a_secret_that_is_neither_text_nor_a_reference_is_masked_too(secret: object) -> None:
     assert masked(with_client(secret=secret)) == with_client(secret=MASK)
     assert restored(with_client(secret=MASK), with_client(secret=secret)) == with_client(secret=secret)
 
