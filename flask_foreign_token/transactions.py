@@ -55,6 +55,11 @@ class Transactions:
         self._wait = wait
         self._reader, self._writer = _ways_of(engine)
 
+    @property
+    def share_a_connection(self) -> bool:
+        """Whether they run on the one connection that everybody has, the application in the middle of its own too."""
+        return isinstance(self._engine.pool, StaticPool)
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection to read from; each statement sees what is committed by then.
@@ -83,7 +88,7 @@ class Transactions:
 
         The connection of an in-memory database stays: this process has a copy of all that is in it.
         """
-        if not isinstance(self._engine.pool, StaticPool):
+        if not self.share_a_connection:
             self._engine.dispose(close=False)
 
     def release(self) -> None:
@@ -91,7 +96,7 @@ class Transactions:
 
         The connection of an in-memory database stays: the database is in it.
         """
-        if not isinstance(self._engine.pool, StaticPool):
+        if not self.share_a_connection:
             self._engine.dispose()
 
 

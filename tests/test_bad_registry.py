@@ -348,8 +348,9 @@ def test_a_policy_that_was_good_and_is_edited_by_hand_denies_while_the_rest_of_t
     after = [ask(app, token).status_code for token in (ann, bob)]
 
     assert (before, during, after) == ([200, 403], [403, 200, 403], [200, 403])
-    [logged] = [record.getMessage() for record in caplog.records if FILE in record.getMessage()]
+    [logged, mended] = [record.getMessage() for record in caplog.records if FILE in record.getMessage()]
     assert "out of service: AccessPolicy/ann matcho.jwt.sub" in logged
+    assert mended.endswith("no longer out of service: AccessPolicy/ann")
 
 
 def test_a_bad_resource_never_enters_the_database_registry(make_app: MakeApp, issuer: Issuer) -> None:

@@ -59,6 +59,10 @@ def add_then_fail(transactions: Transactions, id_: int) -> None:
         raise KeyError
 
 
+def test_a_connection_is_shared_in_memory_alone(memory: sa.Engine, file: sa.Engine) -> None:
+    assert [Transactions(engine).share_a_connection for engine in (memory, file)] == [True, False]
+
+
 def test_what_was_written_stays(engine: sa.Engine) -> None:
     transactions = Transactions(engine)
 

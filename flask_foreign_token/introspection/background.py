@@ -23,6 +23,11 @@ def in_background(work: Callable[[], None]) -> None:
         thread.start()
 
 
+def at_once(work: Callable[[], None]) -> None:
+    """Do `work` here and now: it is on a connection that the request's is too, and that is not for two threads."""
+    work()
+
+
 def _threads_run() -> bool:
     """Without `enable-threads`, which older versions have off, uWSGI lets them stand still between requests."""
     uwsgi = sys.modules.get("uwsgi")

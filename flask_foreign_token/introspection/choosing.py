@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Protocol
 
 from ..errors import InvalidToken
@@ -68,6 +69,14 @@ class IssuerIntrospector(Introspector, Protocol):
         """
 
 
+class PrefixIntrospector(Introspector, Protocol):
+    """Turns the credentials that begin with a prefix into verified tokens."""
+
+    @property
+    def introspector(self) -> Versioned:
+        """The resource."""
+
+
 class Introspectors:
     """An :class:`~flask_foreign_token.introspection.token.Introspector` for the tokens of several issuers.
 
@@ -82,12 +91,12 @@ class Introspectors:
     def __init__(
         self,
         by_issuer: Mapping[str, IssuerIntrospector],
-        by_prefix: Mapping[str, Introspector],
+        by_prefix: Mapping[str, PrefixIntrospector],
         reserved: Iterable[str] = (),
     ) -> None:
         self._by_issuer = dict(by_issuer)
         self._takes_opaque = bool(by_prefix)
-        owners: dict[str, Introspector | None] = {**dict.fromkeys(reserved), **by_prefix}
+        owners: dict[str, PrefixIntrospector | None] = {**dict.fromkeys(reserved), **by_prefix}
         # Those in force do not begin like each other, but one that is reserved may begin like one of them.
         self._owners = sorted(owners.items(), key=lambda owner: len(owner[0]), reverse=True)
 
@@ -98,10 +107,19 @@ class Introspectors:
         :raises UnknownForm: it is no JWT, and the longest prefix that it begins with is not that of an introspector in
             force.
         """
+        return self.chosen(credential)[1]()
+
+    def chosen(self, credential: Credential) -> tuple[Versioned, Callable[[], Token]]:
+        """Which resource `credential` goes to, and what :meth:`introspect` does with it there.
+
+        :raises InvalidToken: as :meth:`introspect`, where it goes to none.
+        """
         jws = self.read(credential)
         if jws is None:
-            return self.owner_of(credential).introspect(credential)
-        return self.issuer_of(jws).introspect_jwt(jws, credential)
+            owner = self.owner_of(credential)
+            return owner.introspector, partial(owner.introspect, credential)
+        verifier = self.issuer_of(jws)
+        return verifier.introspector, partial(verifier.introspect_jwt, jws, credential)
 
     def read(self, credential: Credential) -> CompactJws | None:
         """`credential` taken apart, not verified; none: it is for an introspector of opaque tokens.
@@ -123,7 +141,7 @@ class Introspectors:
             raise UnknownIssuer
         return introspector
 
-    def owner_of(self, credential: Credential) -> Introspector:
+    def owner_of(self, credential: Credential) -> PrefixIntrospector:
         """Who checks an opaque token that begins like this one.
 
         :raises UnknownForm: nobody does.

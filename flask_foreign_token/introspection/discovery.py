@@ -113,10 +113,8 @@ def discover(http: Http, issuer: str, backchannel: str | None = None) -> ServerM
     :raises ProviderUnavailable: there is no answer of use.
     :raises NoMetadata: there is no document in either place.
     """
+    check_addresses(http, issuer, backchannel)
     asked = _Asked(issuer, backchannel)
-    if not _is_issuer(issuer):
-        raise Rejected.at("issuer", _NO_ISSUER)
-    _check_base(http, "issuer" if backchannel is None else "backchannel", asked.base)
     missing: list[str] = []
     for kind in _kinds():
         address = kind.address(asked.base.rstrip("/"), external=True)
@@ -129,6 +127,19 @@ def discover(http: Http, issuer: str, backchannel: str | None = None) -> ServerM
             return ServerMetadata(issuer, document, address, answer.headers)
         missing.append(f"{in_ascii(address)}: status {answer.status}")
     raise NoMetadata(hint="; ".join(missing))
+
+
+def check_addresses(http: Http, issuer: str, backchannel: str | None = None) -> None:
+    """Whether :func:`discover` may ask there at all. No I/O.
+
+    :raises Rejected: `issuer` is none, or the address must not be called; names ``issuer`` or ``backchannel``.
+    """
+    if not _is_issuer(issuer):
+        raise Rejected.at("issuer", _NO_ISSUER)
+    if backchannel is None:
+        _check_base(http, "issuer", issuer)
+    else:
+        _check_base(http, "backchannel", backchannel)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..errors import Issue, Rejected
-from ..faults import Faults
 from ..http import Http
 from ..introspection.choosing import IssuerIntrospector
 from ..introspection.endpoints import Endpoint
@@ -20,18 +19,18 @@ from ..introspection.token import Versioned
 from ..users.provider import Provider
 from ..users.signed_userinfo import SignedUserinfo
 from ..users.userinfo import UserinfoEndpoint
+from .dependence import Dependence
 from .endpoints import Endpoints
+from .holdings import Holdings, IntrospectorHolding
 from .inquiry import Inquiry, inquiry_of
 from .parts import IntrospectorPart, NoKeys, Part, ProviderPart, issues_of
-from .resources import IdentityProvider, JwtSettings, Key, TokenIntrospector, digest
-from .uniqueness import refuse_second_issuers, refuse_shared_issuers, refuse_shared_prefixes, refuse_shared_systems
+from .resources import IdentityProvider, JwtSettings, Key, Resource, TokenIntrospector, digest
+from .secret_sources import Readings
+from .uniqueness import Blame, second_issuers, shared_issuers, shared_prefixes, shared_systems
 
 USERINFO_KEYS_TTL = 300
 """Seconds of the life of keys that are fetched for userinfo alone, the default of `cache_ttl`. That of an introspector
 which asks about tokens says how long answers are good, and may be a second."""
-
-_ABSENT = "there is no {name}"
-_DELETED = "still refers to {name}; delete or change that first"
 
 
 class RemoteSource(NamedTuple):
@@ -78,6 +77,17 @@ class Linked(NamedTuple):
         return issues_of(self.introspector.keys) if isinstance(self.introspector, JwtIntrospector) else ()
 
 
+class Links(NamedTuple):
+    """What became of all introspectors.
+
+    :param linked: those that nothing is wrong with.
+    :param reserved: what the opaque tokens of the others begin with.
+    """
+
+    linked: tuple[Linked, ...]
+    reserved: frozenset[str]
+
+
 class Linker:
     """Links introspectors to their providers, to their keys and to those whom they ask, for one snapshot.
 
@@ -85,6 +95,7 @@ class Linker:
     :param key_grace: seconds for which keys that are due still serve while their provider is down.
     :param cache_size: opaque tokens of which each introspector remembers what was said.
     :param clock: seconds since the epoch.
+    :param secrets: where references to secrets lead.
     :param previous: of the snapshot before; what did not change is used again.
     """
 
@@ -97,6 +108,7 @@ class Linker:
         key_grace: float,
         cache_size: int,
         clock: Callable[[], float],
+        secrets: Readings,
         previous: Iterable[Linked],
     ) -> None:
         self._http = http
@@ -105,6 +117,7 @@ class Linker:
         self._key_grace = key_grace
         self._cache_size = cache_size
         self._clock = clock
+        self._secrets = secrets
         self._known = {linked.introspector.introspector: linked for linked in previous}
         self._before = {linked.settings.id: linked for linked in self._known.values()}
         # Keys outlive a change of anything else, so that an edit while the provider is down does not lose them.
@@ -121,39 +134,61 @@ class Linker:
         }
 
     def link(
-        self, parts: Iterable[Part], held: Collection[Key], faults: Faults, deleted: Collection[Key] = ()
-    ) -> tuple[Linked, ...]:
+        self,
+        parts: Collection[Part],
+        faulty: Collection[Resource],
+        blame: Blame,
+        *,
+        unreadable: Collection[Key] = (),
+        deleted: Collection[Key] = (),
+    ) -> Links:
         """Link every introspector, and check what must hold between them and their providers.
 
         :param parts: what became of the resources that have no fault of their own.
-        :param held: every resource, so that a reference to one with faults is not taken for one to nothing.
+        :param faulty: the others. A reference to one of them is none to nothing, and what they say of themselves is
+            theirs.
+        :param blame: what is wrong already; gets whatever is found.
+        :param unreadable: what else is held; nobody knows what it is.
         :param deleted: what was held a moment ago, so that a reference to it is told from one that never led anywhere.
         """
-        parts = list(parts)
         providers = {part.settings.id: part for part in parts if isinstance(part, ProviderPart)}
         introspectors = [part for part in parts if isinstance(part, IntrospectorPart)]
-        refuse_shared_systems(providers.values(), faults)
-        issuers = _issuers_of_providers(introspectors, providers.values())
-        named = _named_issuers(introspectors, providers.values())
+        holdings = Holdings(providers.values(), introspectors, faulty, unreadable)
+        blame.clashes(shared_systems(holdings.providers))
+        dependence = Dependence.on(providers, holdings, deleted)
+        linked = self._linked_one_by_one(introspectors, providers, holdings, dependence, blame)
+        held = holdings.introspectors({link.settings.name: link.introspector.issuer for link in linked})
+        for check in (second_issuers, shared_issuers, shared_prefixes):
+            blame.clashes(check(held))
+        linked = [link for link in linked if link.settings.name not in blame.names]
+        complete = [self._with_signed_userinfo(link, linked, providers) for link in linked]
+        return Links(tuple(complete), _reserved(held, linked))
+
+    def _linked_one_by_one(
+        self,
+        introspectors: Iterable[IntrospectorPart],
+        providers: Mapping[str, ProviderPart],
+        holdings: Holdings,
+        dependence: Dependence,
+        blame: Blame,
+    ) -> list[Linked]:
+        """Those that can be linked, before they are compared with each other."""
+        issuers, named = holdings.issuers_of_providers, holdings.named_issuers
         linked: list[Linked] = []
         for part in introspectors:
             name = part.settings.identity_provider
-            if name is None or name in providers:
-                with faults.gathered():
-                    linked.append(self._link(part, None if name is None else providers[name], issuers, named))
-            elif (key := ("IdentityProvider", name)) not in held:
-                reason = _DELETED if key in deleted else _ABSENT
-                faults.add(part.settings.name, "identity_provider.reference", reason.format(name="/".join(key)))
-        refuse_second_issuers(linked, faults)
-        refuse_shared_issuers(linked, faults)
-        refuse_shared_prefixes(linked, faults)
-        return tuple(self._with_signed_userinfo(link, linked, providers) for link in linked)
+            with blame.gathered():
+                dependence.refuse_unmet(part.settings, blame)
+                if name is None or name in providers:
+                    provider = None if name is None else providers[name]
+                    linked.append(self._link(part, provider, issuers, named))
+        return linked
 
     def _link(
         self, part: IntrospectorPart, provider: ProviderPart | None, issuers: Mapping[str, str], named: frozenset[str]
     ) -> Linked:
         """
-        :param issuers: see :func:`_issuers_of_providers`.
+        :param issuers: see :attr:`.Holdings.issuers_of_providers`.
         :param named: every issuer that somebody names.
         """
         versions = [part.version]
@@ -201,7 +236,7 @@ class Linker:
         foreign_issuers: frozenset[str],
     ) -> Linked:
         described = None if provider is None else provider.settings
-        inquiry = inquiry_of(settings, described, self._endpoints)
+        inquiry = inquiry_of(settings, described, self._endpoints, self._secrets)
         introspector = OpaqueIntrospector(
             versioned,
             self._opaque_rules(settings, described, issuer, foreign_issuers, inquiry.endpoint),
@@ -334,23 +369,10 @@ class Linker:
         return frozenset(), default.union(jwt.client_id) if default else default
 
 
-def _issuers_of_providers(
-    introspectors: Iterable[IntrospectorPart], providers: Iterable[ProviderPart]
-) -> dict[str, str]:
-    """Whose tokens lead to the users of each provider, by its id: what an introspector of it names, active or not,
-    else its own `issuer`.
-    """
-    issuers = {part.settings.id: part.settings.issuer for part in providers}
-    for part in introspectors:
-        if part.settings.identity_provider is not None and part.settings.jwt.iss is not None:
-            issuers[part.settings.identity_provider] = part.settings.jwt.iss
-    return {id_: issuer for id_, issuer in issuers.items() if issuer is not None}
-
-
-def _named_issuers(introspectors: Iterable[IntrospectorPart], providers: Iterable[ProviderPart]) -> frozenset[str]:
-    """Every issuer that somebody names, in force or not."""
-    named = {*(part.settings.jwt.iss for part in introspectors), *(part.settings.issuer for part in providers)}
-    return frozenset(issuer for issuer in named if issuer is not None)
+def _reserved(held: Iterable[IntrospectorHolding], linked: Iterable[Linked]) -> frozenset[str]:
+    """What the opaque tokens of introspectors begin with that are not linked."""
+    names = {link.settings.name for link in linked}
+    return frozenset(holding.prefix for holding in held if holding.name not in names and holding.prefix is not None)
 
 
 def _is_in_force(introspector: TokenIntrospector, provider: IdentityProvider | None) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from ..errors import Issue, Rejected
@@ -21,9 +21,12 @@ from ..policies.engines import Engines
 from ..users.provider import Provider
 from ..users.to_scim import NO_MODEL, Targets
 from .endpoints import Endpoints
-from .linking import Linked, Linker
+from .fields import SecretReference
+from .linking import Linked, Linker, Links
 from .parts import IntrospectorPart, Part, PartMaker, PolicyPart, issues_of
 from .resources import Key, Resource
+from .secret_sources import NOTHING_TO_NAME, Absence, Reading, Readings, SecretSources
+from .uniqueness import Blame
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +36,17 @@ class RegistrySnapshot:
     An introspector is in force when it is active, and so is the provider that it is linked to, if there is one.
 
     :param version: of the contents that it was built from.
-    :param resources: by type and id, inactive ones too.
+    :param resources: by type and id, inactive ones and those that are left out too.
     :param introspection: the introspectors in force.
     :param policies: those that are active and not out of service.
     :param providers: the provider of each introspector in force; none: its tokens have no user.
-    :param out_of_service: why introspectors cannot check a token: their secrets must not be used; and why policies
-        allow nothing: what they say cannot be used.
-    :param parts: what became of each resource, for the next snapshot to take what did not change.
-    :param linked: what became of each introspector, likewise.
+    :param out_of_service: why introspectors cannot check a token: their secrets must not be used; why policies allow
+        nothing: what they say cannot be used; and what is left out.
+    :param left_out: what counts as if it were not there, since it cannot be read or something is wrong with it.
+    :param parts: what became of each resource without faults of its own, for the next snapshot to take what did not
+        change.
+    :param linked: what became of each introspector that is not left out, likewise.
+    :param secrets: where the references to secrets led.
     """
 
     version: str
@@ -49,8 +55,10 @@ class RegistrySnapshot:
     policies: Policies = field(repr=False)
     providers: Mapping[Versioned, Provider | None] = field(repr=False)
     out_of_service: tuple[Issue, ...]
+    left_out: frozenset[Key]
     parts: Mapping[Key, Part] = field(repr=False)
     linked: tuple[Linked, ...] = field(repr=False)
+    secrets: Mapping[SecretReference, Reading] = field(repr=False)
 
     @property
     def issuers(self) -> list[str]:
@@ -59,9 +67,14 @@ class RegistrySnapshot:
 
     @property
     def key_sources(self) -> list[KeySourceState]:
-        """How things stand with the keys that are fetched for introspectors in force, each source once."""
-        found = dict.fromkeys(filter(None, (_fetched_keys(link) for link in self.linked if link.in_force)))
-        return [keys.state for keys in found]
+        """How things stand with the keys that are fetched for introspectors in force, each source once; those too that
+        verify nothing but signed userinfo."""
+        found: dict[RemoteKeys, list[str]] = {}
+        for link in self.linked:
+            keys = (_fetched_keys(link) or _fetched_for_userinfo(link)) if link.in_force else None
+            if keys is not None:
+                found.setdefault(keys, []).append(link.settings.id)
+        return [replace(keys.state, introspectors=tuple(ids)) for keys, ids in found.items()]
 
     @property
     def policy_bodies(self) -> dict[str, Mapping[str, object]]:
@@ -93,8 +106,34 @@ class RegistrySnapshot:
         return "is out of service" if part.settings is None or part.settings.active else "is not active"
 
 
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """Resources that were checked one by one and all together.
+
+    :param faults: what is wrong with those that are left out.
+    :param left_out: those with a fault, and what cannot be read.
+    """
+
+    held: Mapping[Key, Resource]
+    secrets: Readings
+    parts: Mapping[Key, Part]
+    links: Links
+    faults: tuple[Issue, ...]
+    left_out: frozenset[Key]
+
+    @property
+    def unusable(self) -> tuple[Issue, ...]:
+        """Why others are out of service.
+
+        Keys are of one resource, linked or not; whom to ask, and as whom, is known of what is linked.
+        """
+        own = [issue for part in self.parts.values() for issue in _issues_of(part)]
+        inquiries = [link.inquiry for link in self.links.linked if link.inquiry is not None]
+        return (*own, *(issue for inquiry in inquiries for issue in inquiry.issues))
+
+
 class SnapshotBuilder:
-    """Builds snapshots from resources and nothing else. It does no I/O.
+    """Builds snapshots from resources, and from the secrets that they refer to. It does no other I/O.
 
     :param http: checks addresses; what providers say is fetched through it once it is needed.
     :param require_audience: whether an introspector that takes JWTs meant for anybody is refused.
@@ -103,6 +142,7 @@ class SnapshotBuilder:
     :param cache_size: see :class:`.Linker`.
     :param engines: those that policies may name; none: those of this package.
     :param targets: what of the app's model ``toScim`` can reach.
+    :param sources: of the secrets that resources refer to; none: no reference leads to any.
     :param clock: seconds since the epoch.
     """
 
@@ -116,12 +156,14 @@ class SnapshotBuilder:
         cache_size: int = 10_000,
         engines: Engines | None = None,
         targets: Targets = NO_MODEL,
+        sources: SecretSources = NOTHING_TO_NAME,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._http = http
         self._default_audience = default_audience
         self._key_grace = key_grace
         self._cache_size = cache_size
+        self._sources = sources
         self._clock = clock
         self._endpoints = Endpoints(http, MetadataDirectory(http, grace=key_grace, clock=clock))
         self._maker = PartMaker(
@@ -135,7 +177,13 @@ class SnapshotBuilder:
         )
 
     def build(
-        self, resources: Iterable[Resource], version: str, previous: RegistrySnapshot | None = None
+        self,
+        resources: Iterable[Resource],
+        version: str,
+        previous: RegistrySnapshot | None = None,
+        *,
+        tolerant: bool = False,
+        unreadable: Sequence[Issue] = (),
     ) -> RegistrySnapshot:
         """Check resources one by one and all together, and compile them.
 
@@ -144,46 +192,90 @@ class SnapshotBuilder:
         :param version: of the whole.
         :param previous: built here before and now to be replaced; what became of resources whose version is the same is
             taken from it, and the fetched keys that are left over are withdrawn.
-        :raises Rejected: names every fault.
+        :param tolerant: whether a resource with a fault is left out, named, and the others go on without it; all those
+            are at fault that have what only one may have, and those that cannot be without one that is. What is left
+            out still has what it says that it has, so that nobody else gets it.
+        :param unreadable: what is wrong with what is held besides; named as well.
+        :raises Rejected: names every fault, where there is one and faults are not tolerated.
         """
-        faults = Faults()
-        held = _by_key(resources, faults)
-        parts = self._parts(held, previous, faults)
-        linked = self._linker(previous).link(parts.values(), held, faults)
-        out_of_service = _out_of_service(parts, linked)
-        if faults.issues:
-            raise Rejected([*faults.issues, *out_of_service])
+        linked_before = () if previous is None else previous.linked
+        checked = self._checked(resources, previous, linked_before, unreadable=_keys_of(unreadable), tolerant=tolerant)
+        out_of_service = (*unreadable, *checked.faults, *checked.unusable)
+        if checked.faults and not tolerant:
+            raise Rejected(out_of_service)
+        linked = checked.links.linked
         in_force = [link for link in linked if link.in_force]
         snapshot = RegistrySnapshot(
             version=version,
-            resources=MappingProxyType(held),
-            introspection=_introspectors(linked),
-            policies=_policies(parts, previous),
+            resources=MappingProxyType(checked.held),
+            introspection=_introspectors(checked.links),
+            policies=_policies(checked.parts, previous),
             providers=MappingProxyType({link.introspector.introspector: link.provider for link in in_force}),
             out_of_service=out_of_service,
-            parts=MappingProxyType(parts),
+            left_out=checked.left_out,
+            parts=MappingProxyType(checked.parts),
             linked=linked,
+            secrets=checked.secrets.read,
         )
         if previous is not None:
             _retire_sources(previous, snapshot)
         return snapshot
 
     def faults(
-        self, resources: Iterable[Resource], unreadable: Iterable[Key] = (), deleted: Collection[Key] = ()
+        self,
+        resources: Iterable[Resource],
+        unreadable: Iterable[Key] = (),
+        deleted: Collection[Key] = (),
+        *,
+        known: RegistrySnapshot | None = None,
     ) -> tuple[Issue, ...]:
         """Everything that is wrong with `resources`: why they must not be used, why introspectors in them could not
         check a token, and why policies would allow nothing.
 
         :param unreadable: what else is kept, so that a reference to it is not taken for one to nothing.
         :param deleted: see :meth:`.Linker.link`.
+        :param known: built here before; what became of resources whose version is the same is taken from it.
+        """
+        checked = self._checked(resources, known, unreadable=frozenset(unreadable), deleted=deleted)
+        of_secrets = (issue for resource in checked.held.values() for issue in checked.secrets.faults_of(resource))
+        found = dict.fromkeys((*checked.faults, *of_secrets, *checked.unusable))
+        # A resource may be stored before its secret is there.
+        return tuple(issue for issue in found if not isinstance(issue, Absence))
+
+    def is_current(self, snapshot: RegistrySnapshot) -> bool:
+        """Whether the secrets that resources refer to are those that `snapshot` was built with."""
+        return all(self._sources.read(reference) == reading for reference, reading in snapshot.secrets.items())
+
+    def _checked(
+        self,
+        resources: Iterable[Resource],
+        known: RegistrySnapshot | None,
+        linked_before: Iterable[Linked] = (),
+        *,
+        unreadable: frozenset[Key],
+        deleted: Collection[Key] = (),
+        tolerant: bool = False,
+    ) -> _Checked:
+        """Check resources one by one and all together.
+
+        :param known: see :meth:`faults`.
+        :param linked_before: see :class:`.Linker`.
+        :param unreadable: see :meth:`faults`.
+        :param deleted: see :meth:`.Linker.link`.
+        :param tolerant: see :class:`.Blame`.
         """
         faults = Faults()
         held = _by_key(resources, faults)
-        parts = self._parts(held, None, faults)
-        linked = self._linker(None).link(parts.values(), {*held, *unreadable}, faults, deleted)
-        return (*faults.issues, *_out_of_service(parts, linked))
+        secrets = Readings(self._sources) if known is None else Readings(self._sources, known.secrets)
+        parts = self._parts(held, known, secrets, faults)
+        faulty = [resource for key, resource in held.items() if key not in parts]
+        blame = Blame(faults, [*(resource.key for resource in faulty), *unreadable], tolerant=tolerant)
+        linker = self._linker(linked_before, secrets)
+        links = linker.link(parts.values(), faulty, blame, unreadable=unreadable, deleted=deleted)
+        left_out = unreadable.union(key for key, resource in held.items() if resource.name in blame.names)
+        return _Checked(held, secrets, parts, links, tuple(faults.issues), left_out)
 
-    def _linker(self, previous: RegistrySnapshot | None) -> Linker:
+    def _linker(self, linked_before: Iterable[Linked], secrets: Readings) -> Linker:
         return Linker(
             self._http,
             self._endpoints,
@@ -191,21 +283,22 @@ class SnapshotBuilder:
             key_grace=self._key_grace,
             cache_size=self._cache_size,
             clock=self._clock,
-            previous=previous.linked if previous is not None else (),
+            secrets=secrets,
+            previous=linked_before,
         )
 
     def _parts(
-        self, held: Mapping[Key, Resource], previous: RegistrySnapshot | None, faults: Faults
+        self, held: Mapping[Key, Resource], previous: RegistrySnapshot | None, secrets: Readings, faults: Faults
     ) -> dict[Key, Part]:
         known = previous.parts if previous is not None else {}
         parts: dict[Key, Part] = {}
         for key, resource in held.items():
             part = known.get(key)
-            if part is not None and part.version == resource.version:
+            if part is not None and part.version == secrets.version_of(resource):
                 parts[key] = part
                 continue
             with faults.gathered():
-                parts[key] = self._maker.make(resource)
+                parts[key] = self._maker.make(resource, secrets)
         return parts
 
 
@@ -216,11 +309,11 @@ def _policies(parts: Mapping[Key, Part], previous: RegistrySnapshot | None) -> P
     return previous.policies if previous is not None and previous.policies.are(active) else Policies(active)
 
 
-def _introspectors(linked: Iterable[Linked]) -> Introspectors:
+def _introspectors(links: Links) -> Introspectors:
     by_issuer: dict[str, IssuerIntrospector] = {}
     by_prefix: dict[str, OpaqueIntrospector] = {}
-    reserved: set[str] = set()
-    for link in linked:
+    reserved = set(links.reserved)
+    for link in links.linked:
         prefix = link.settings.token_prefix
         if not link.in_force:
             reserved |= {prefix} if prefix is not None else set()
@@ -232,10 +325,10 @@ def _introspectors(linked: Iterable[Linked]) -> Introspectors:
     return Introspectors(by_issuer, by_prefix, reserved)
 
 
-def _out_of_service(parts: Mapping[Key, Part], linked: Iterable[Linked]) -> tuple[Issue, ...]:
-    # Keys are of one resource, linked or not; whom to ask, and as whom, is known of what is linked.
-    own = [issue for part in parts.values() for issue in _issues_of(part)]
-    return (*own, *(issue for link in linked if link.inquiry is not None for issue in link.inquiry.issues))
+def _keys_of(unreadable: Iterable[Issue]) -> frozenset[Key]:
+    """What cannot be read; of that nothing but the name is known."""
+    names = (issue.resource.partition("/") for issue in unreadable)
+    return frozenset((type_, id_) for type_, _, id_ in names)
 
 
 def _issues_of(part: Part) -> tuple[Issue, ...]:
@@ -259,6 +352,11 @@ def _retire_sources(previous: RegistrySnapshot, current: RegistrySnapshot) -> No
 
 def _fetched_keys(link: Linked) -> RemoteKeys | None:
     keys = link.introspector.keys if isinstance(link.introspector, JwtIntrospector) else None
+    return keys if isinstance(keys, RemoteKeys) else None
+
+
+def _fetched_for_userinfo(link: Linked) -> RemoteKeys | None:
+    keys = link.signed.keys if link.signed is not None and link.signed_source is not None else None
     return keys if isinstance(keys, RemoteKeys) else None
 
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, MetaData, create_engine
 from sqlalchemy.pool import StaticPool
 
-from flask_foreign_token.registry.database import RegistryTables, tables_for
+from flask_foreign_token.registry.registry_tables import RegistryTables, tables_for
 
 MakeEngine = Callable[[], Engine]
 
