@@ -14,8 +14,9 @@ from flask import request as current_request
 from sqlalchemy import Engine, inspect
 
 from . import credentials, metadata
-from .admin.routes import ENDPOINTS, blueprint
+from .admin.routes import ENDPOINTS, PUBLIC, blueprint
 from .audit import Why
+from .counting import Metrics, Mirror
 from .debugging import debug, warn
 from .decorators import open_views, policies_of, requirements_of, scopes_of
 from .errors import (
@@ -30,6 +31,7 @@ from .errors import (
     RegistryUnavailable,
     Rejected,
 )
+from .per_process import PerProcess
 from .request_state import ANONYMOUS, ANY_POLICY, Identity, RequestState, Requirement, begin, enforce, note_refusal
 from .runtime import Runtime
 from .settings import Settings
@@ -40,9 +42,8 @@ from .users.snapshot import UserSnapshot
 if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
 
-    from .introspection.remote_keys import KeySourceState
     from .policies.python import CodePolicies
-    from .registry.database import RegistryTables
+    from .registry.registry_tables import RegistryTables
     from .registry.snapshot import RegistrySnapshot
     from .users.models import Models
     from .users.new_user import NewUserHook
@@ -60,13 +61,16 @@ _HOW_TO_ADD = "`flask foreign-token apply FILE` stores what a file holds"
 class _Views:
     """What the app's routes say, read at the first request, when none can be added any more.
 
-    :param free: endpoints that ask for nothing: static files, and the metadata.
+    :param free: endpoints that ask for nothing: static files, the metadata, and those of the operator's API that answer
+        anyone.
+    :param public: of these, the last, which answer whatever is wrong with the app.
     :param operator: endpoints that ask for the operator, and for nothing else.
     :param open: endpoints whose guard is not passed.
     :param scopes: those that guards ask for, sorted.
     """
 
     free: frozenset[str]
+    public: frozenset[str]
     operator: frozenset[str]
     open: tuple[str, ...]
     scopes: tuple[str, ...]
@@ -103,21 +107,15 @@ class Application:
         """Who makes a request; replaced for a while by :func:`~flask_foreign_token.testing.acting_as`."""
         self._realm = settings.realm or _realm_of(app.name)
         self._metadata_address = None if settings.resource is None else metadata.address_of(settings.resource)
-        self._runtimes: dict[int, Runtime] = {}
+        self.runtime = PerProcess(lambda: Runtime(self))
+        """What this process holds for the app; made at its first use, so that a fork shares no pool, lock or thread."""
+        self.mirrors: list[Mirror] = []
+        self.metrics = PerProcess(lambda: Metrics(self.mirrors))
+        """What this process has counted; apart from the runtime, which cannot always be made."""
         self._pid = os.getpid()
         self._views: _Views | None = None
         self._hints: set[str] = set()
         warn(self)
-
-    def runtime(self) -> Runtime:
-        """What this process holds for the app; made at its first use, so that a fork shares no pool, lock or thread."""
-        pid = os.getpid()
-        runtime = self._runtimes.get(pid)
-        if runtime is None:
-            runtime = self._runtimes.setdefault(pid, Runtime(self))
-            for other in set(self._runtimes) - {pid}:
-                self._runtimes.pop(other, None)
-        return runtime
 
     @property
     def forked(self) -> bool:
@@ -159,7 +157,7 @@ class Application:
         g.pop("token", None)
         state = begin(self, request)
         views = self._views or self._read_views()
-        if views.open:
+        if views.open and request.endpoint not in views.public:
             raise self.refused(Misconfigured())
         if self._passes(request, views):
             return None
@@ -264,14 +262,6 @@ class Application:
         if issues:
             raise Rejected(issues)
 
-    def key_sources(self) -> list[KeySourceState]:
-        """How things stand with the keys of providers: see :meth:`.ForeignToken.key_sources`."""
-        try:
-            return self.runtime().registry.current().key_sources
-        except Refusal as refusal:
-            self.refused(refusal)
-            raise
-
     def identify(self, state: RequestState) -> Identity:
         """Who makes a request, by the credential that it brought.
 
@@ -280,7 +270,7 @@ class Application:
         credential = credentials.read(state.request)
         if credential is None:
             return ANONYMOUS
-        return self.runtime().identify(credential, state.snapshot)
+        return state.runtime.identify(credential, state.snapshot)
 
     def load_user(self, snapshot: UserSnapshot) -> Any:
         """The row behind `snapshot`: one query, without flushing the app's session.
@@ -364,9 +354,11 @@ class Application:
     def _read_views(self) -> _Views:
         endpoints = ["static", *(f"{name}.static" for name in self.app.blueprints)]
         static = frozenset(name for name in endpoints if _is_flasks_own(self.app.view_functions.get(name)))
-        operator = frozenset[str]() if self.settings.admin_url_prefix is None else ENDPOINTS
+        absent = frozenset[str]()
+        operator, public = (absent, absent) if self.settings.admin_url_prefix is None else (ENDPOINTS, PUBLIC)
         views = self._views = _Views(
-            free=static | {METADATA},
+            free=static | public | {METADATA},
+            public=public,
             operator=operator,
             open=tuple(open_views(self.app.view_functions)),
             scopes=tuple(scopes_of(self.app.view_functions.values())),
@@ -381,7 +373,7 @@ class Application:
 
     @staticmethod
     def _passes(request: Request, views: _Views) -> bool:
-        """Whether `request` reaches no view of the app: what Flask answers itself, static files, and the metadata."""
+        """Whether `request` reaches no view of the app: what Flask answers itself, and :class:`_Views`' free ones."""
         rule = request.url_rule
         if rule is None or rule.endpoint in views.free:
             return True

@@ -22,10 +22,11 @@ from .decorators import holding_to
 from .errors import ConfigError, Refusal
 from .introspection.remote_keys import KeySourceState
 from .policies.python import CodePolicies, Function
-from .registry.database import tables_for
+from .registry.registry_tables import tables_for
 from .request_state import ANY_POLICY, globals_class, without_extension
 from .runtime import Runtime
 from .settings import Settings
+from .stats import stats
 from .users.models import models_for
 from .users.new_user import NewUserFunction, NewUserHook
 from .users.primary_keys import text_of
@@ -153,9 +154,8 @@ class ForeignToken:
         :raises Unavailable: the database cannot be reached, or our tables are not there.
         :raises ConfigError: a view is registered without its guard.
         """
-        app = app or self._only_app()
-        with app.app_context():
-            application: Application = app.extensions[EXTENSION]
+        application = self.application_of(app)
+        with application.app.app_context():
             application.check()
 
     def key_sources(self, app: Flask | None = None) -> list[KeySourceState]:
@@ -168,10 +168,23 @@ class ForeignToken:
         :return: one for each source, of the introspectors in force only.
         :raises Unavailable: the registry cannot be read.
         """
-        app = app or self._only_app()
-        with app.app_context():
-            application: Application = app.extensions[EXTENSION]
-            return application.key_sources()
+        application = self.application_of(app)
+        with application.app.app_context(), _noting(application):
+            return application.runtime().registry.current().key_sources
+
+    def stats(self, app: Flask | None = None) -> dict[str, list[dict[str, Any]]]:
+        """What the process that is asked has counted, and how things stand in it; plain values, for JSON.
+
+        Nothing is fetched or looked at for it, and nothing in it names a user, a token, a client or an address. Other
+        workers count for themselves.
+
+        :param app: as for :meth:`check`.
+        :return: by the name of each number, its series: ``labels`` and ``value``; of a histogram ``count``, ``sum``
+            and ``buckets`` in place of the value.
+        """
+        application = self.application_of(app)
+        with application.app.app_context():
+            return stats(application)
 
     def deactivate(self, user: object, app: Flask | None = None) -> None:
         """Let a user in no more, whatever token they bring; nothing happens to one who is not let in anyway.
@@ -249,27 +262,31 @@ class ForeignToken:
             for app in self._apps:
                 login.watch(app, app.extensions[EXTENSION].before_request)
 
+    def application_of(self, app: Flask | None = None) -> Application:
+        """What the extension knows of `app`; for modules of this package.
+
+        :param app: as for :meth:`check`.
+        :raises ConfigError: it cannot be told which app is meant.
+        """
+        if app is None and has_app_context():
+            app = current_app
+        if app is None:
+            if len(self._apps) != 1:
+                raise ConfigError("it is not known which app is meant; pass it")
+            (app,) = self._apps
+        application: Application = app.extensions[EXTENSION]
+        return application
+
     @contextmanager
     def _user(self, user: object, app: Flask | None) -> Iterator[tuple[Runtime, str]]:
         """What this process holds for the app, and the text of the primary key of `user`."""
         if isinstance(user, LocalProxy):
             user = user._get_current_object()  # noqa: SLF001
-        app = app or self._only_app()
+        application = self.application_of(app)
         # Not a context within its own: rows that a receiver of a signal loads are to stay in the session.
-        with nullcontext() if has_app_context() and current_app == app else app.app_context():
-            application: Application = app.extensions[EXTENSION]
-            try:
-                yield application.runtime(), text_of(application.models.user, user)
-            except Refusal as refusal:
-                application.refused(refusal)
-                raise
-
-    def _only_app(self) -> Flask:
-        if has_app_context():
-            return current_app._get_current_object()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
-        if len(self._apps) == 1:
-            return next(iter(self._apps))
-        raise ConfigError("it is not known which app is meant; pass it")
+        is_within = has_app_context() and current_app == application.app
+        with nullcontext() if is_within else application.app.app_context(), _noting(application):
+            yield application.runtime(), text_of(application.models.user, user)
 
     def _database(self, app: Flask) -> tuple[SQLAlchemy, Path | None]:
         """The database, and its file where both are ours."""
@@ -280,6 +297,16 @@ class ForeignToken:
         db = SQLAlchemy()
         db.init_app(app)
         return db, file
+
+
+@contextmanager
+def _noting(application: Application) -> Iterator[None]:
+    """A block whose refusal is noted."""
+    try:
+        yield
+    except Refusal as refusal:
+        application.refused(refusal)
+        raise
 
 
 def _place_file(app: Flask) -> Path | None:

@@ -15,7 +15,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from urllib.parse import urlencode
@@ -27,6 +27,7 @@ from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from . import strict_json
 from .connections import pool_manager, remaining
 from .errors import ProviderUnavailable
+from .fetches import Fetch, Kind, OnFetch, fetching, tell_nobody
 
 _MIB = 1024 * 1024
 MAX_BODY = _MIB
@@ -98,6 +99,7 @@ class Http:
         exchange. Every single read and write is held to them, however slowly a server drips. Looking a name up counts
         as well, but cannot be broken off.
     :param allow_http_hosts: host names and addresses, without scheme and port, that may be called by plain ``http``.
+    :param on_fetch: told of every :meth:`fetching`.
     :raises ValueError: an entry of `allow_http_hosts` is neither a host name nor an address.
     """
 
@@ -106,10 +108,12 @@ class Http:
         *,
         timeout: tuple[float, float] = (3.0, 5.0),
         allow_http_hosts: Collection[str] = ("localhost", "127.0.0.1", "::1"),
+        on_fetch: OnFetch = tell_nobody,
     ) -> None:
         self._connect_timeout, self._total_timeout = timeout
         self._plain_hosts = frozenset(map(host_name, allow_http_hosts))
         self._managers: dict[int, PoolManager] = {}
+        self._on_fetch = on_fetch
 
     def check_url(self, url: str) -> None:
         """See :func:`check_url`.
@@ -117,6 +121,13 @@ class Http:
         :raises ValueError: `url` may not be called.
         """
         check_url(url, self._plain_hosts)
+
+    def fetching(self, kind: Kind) -> AbstractContextManager[Fetch]:
+        """A block in which something is fetched with this: one fetch to whoever counts them, of however many exchanges.
+
+        It failed unless the block says otherwise.
+        """
+        return fetching(kind, self._on_fetch)
 
     def get(self, url: str, *, headers: Mapping[str, str] = {}, logs_useless: bool = True) -> Answer:
         """What `url` answers.

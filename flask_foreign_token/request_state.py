@@ -22,6 +22,7 @@ from .users.snapshot import UserSnapshot
 if TYPE_CHECKING:
     from .application import Application
     from .registry.snapshot import RegistrySnapshot
+    from .runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ ANY_POLICY = Requirement()
 class RequestState:
     """What is known of one request; kept on the request object, so that nothing of it outlives the request."""
 
-    __slots__ = ("_snapshot", "_user", "allowed", "application", "identity", "refusal", "request")
+    __slots__ = ("_runtime", "_snapshot", "_user", "allowed", "application", "identity", "refusal", "request")
 
     def __init__(self, application: Application, request: Request) -> None:
         self.application = application
@@ -75,14 +76,22 @@ class RequestState:
         self.allowed: dict[tuple[str, ...], str | None] = {}
         """What guards asked for and were granted, and the id of the policy that granted it."""
         self.request = request
+        self._runtime: Runtime | None = None
         self._snapshot: RegistrySnapshot | None = None
         self._user: Any = _UNLOADED
+
+    @property
+    def runtime(self) -> Runtime:
+        """What this process holds for the app; looked up once, since asking for the id of the process is not free."""
+        if self._runtime is None:
+            self._runtime = self.application.runtime()
+        return self._runtime
 
     @property
     def snapshot(self) -> RegistrySnapshot:
         """The one snapshot that this request reads, taken at its first use."""
         if self._snapshot is None:
-            self._snapshot = self.application.runtime().registry.current()
+            self._snapshot = self.runtime.registry.current()
         return self._snapshot
 
     def authenticate(self) -> None:
@@ -127,12 +136,14 @@ class RequestState:
         return decision.allowed
 
     def note_allowed(self, policy: str | None) -> None:
-        """Tell whoever listens that the request is allowed.
+        """Count, and tell whoever listens, that the request is allowed.
 
         :param policy: as for :func:`.audit.note_allowed`.
         :raises Exception: likewise.
         """
         note_allowed(self.application.app, self.request, self.identity, policy)
+        # Only now: what a receiver of the signal ends was not allowed.
+        self.runtime.metrics.allow()
 
     def user(self) -> Any:
         """The user's row, loaded on first touch; see :meth:`Application.load_user`.
@@ -232,7 +243,8 @@ def enforce(requirement: Requirement) -> None:
 
 
 def note_refusal(application: Application, refusal: Refusal, why: Why | None) -> None:
-    """Make `refusal` the decision about the request at hand, as far as it is known who makes it."""
+    """Make `refusal` the decision about the request at hand, as far as it is known who makes it, and count it."""
+    application.metrics().refuse(refusal)
     request: Request = request_ctx.request
     state: RequestState | None = getattr(request, _ATTRIBUTE, None)
     if state is None or state.application is not application:

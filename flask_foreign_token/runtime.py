@@ -6,16 +6,18 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable, Collection
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from .admin.operator import Operator
 from .caching import Cache
+from .counting import Meeting
 from .errors import Issue
 from .http import Http
+from .introspection.background import at_once, in_background
 from .introspection.choosing import UnknownForm, UnknownIssuer
-from .introspection.token import Credential, Token
+from .introspection.token import Credential, Token, Versioned
 from .policies.engines import Engines, installed
 from .policies.lint import lint
 from .policies.sql.database import Database
@@ -25,6 +27,8 @@ from .registry.database import DatabaseRegistry
 from .registry.feed import ChangeFeed
 from .registry.file import FileRegistry
 from .registry.live import LiveRegistry
+from .registry.resources import Key, Resource
+from .registry.secret_sources import SecretSources, secret_warnings
 from .registry.snapshot import RegistrySnapshot, SnapshotBuilder
 from .request_state import Identity
 from .signals import USER_SIGNALS
@@ -45,6 +49,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_SECRETS_OF_FLASK = (
+    "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS",
+    "SQLALCHEMY_DATABASE_URI",
+    "SQLALCHEMY_BINDS",
+    "SQLALCHEMY_ENGINE_OPTIONS",
+)
+# Of these the options hold a password in connect_args at most.
+
 
 class Runtime:
     """What an app needs beyond its set-up, put together anew in each process. Making one does no I/O.
@@ -54,6 +67,7 @@ class Runtime:
 
     def __init__(self, application: Application, clock: Callable[[], float] = time.time) -> None:
         settings = application.settings
+        self.metrics = metrics = application.metrics()
         transactions = Transactions(application.engine(None))
         feed = ChangeFeed(transactions, application.tables)
         self._application = application
@@ -65,10 +79,13 @@ class Runtime:
             self._user_transactions.leave_parents_connections()
         self._tokens: Cache[Token] = Cache(settings.token_cache_size, clock)
         self.operator = Operator(settings.admin_client_id, settings.admin_client_secret)
-        self.http = Http(timeout=settings.http_timeout, allow_http_hosts=settings.allow_http_hosts)
+        self.http = Http(
+            timeout=settings.http_timeout, allow_http_hosts=settings.allow_http_hosts, on_fetch=metrics.fetch
+        )
         self._database = None if settings.sql_uri is None else Database(settings.sql_uri, clock)
         self.engines = Engines(database=self._database, others=installed())
-        builder = SnapshotBuilder(
+        self._secrets = SecretSources(settings.secret_dirs, settings.secret_env, os.environ, self._own_secrets)
+        self._builder = SnapshotBuilder(
             self.http,
             require_audience=settings.require_audience,
             default_audience=settings.resource,
@@ -76,6 +93,7 @@ class Runtime:
             cache_size=settings.token_cache_size,
             engines=self.engines,
             targets=application.models.targets,
+            sources=self._secrets,
             clock=clock,
         )
         self.users = Users(
@@ -97,18 +115,21 @@ class Runtime:
         self.registry = LiveRegistry(
             store,
             feed,
-            builder,
+            self._builder,
             prepare=self.prepare_tables,
             on_user_change=self._forget_users,
             poll=settings.registry_poll,
+            tolerant=file is None,
+            on_look=lambda look: metrics.look(look.result, look.seconds),
+            begin=at_once if transactions.share_a_connection else in_background,
         )
         self.catalog = Catalog(
             store,
             # A file can be read and edited while there is no database.
             prepare=self.prepare_tables if file is None else _nothing,
-            faults=builder.faults,
+            faults=self._faults_of,
             refresh=self.registry.refresh,
-            lint=partial(lint, engines=self.engines),
+            lint=self._warnings_of,
         )
         apart = None if application.models.bind_key is None else self._user_transactions
         access = AccountAccess(
@@ -133,13 +154,22 @@ class Runtime:
         token = self._tokens.get(key)
         if token is None or token.evidence.withdrawn or not snapshot.vouches(token.introspector):
             return self._meet(credential, snapshot, key)
+        self.metrics.remember(token.introspector.id)
         provider = snapshot.provider_of(token.introspector)
         user = None if provider is None else self.users.find_or_create(token, provider, credential)
         return Identity(token, user, key)
 
     def _meet(self, credential: Credential, snapshot: RegistrySnapshot, key: bytes) -> Identity:
         """Who presents a credential that is new here."""
-        token = self._introspect(credential, snapshot)
+        with self.metrics.meeting() as meeting:
+            identity = self._met(credential, snapshot, key, meeting)
+            meeting.result = "accepted"
+        return identity
+
+    def _met(self, credential: Credential, snapshot: RegistrySnapshot, key: bytes, meeting: Meeting) -> Identity:
+        introspector, introspect = self._chosen(credential, snapshot)
+        meeting.introspector = introspector.id
+        token = introspect()
         provider = snapshot.provider_of(token.introspector)
         user = None if provider is None else self.users.meet(token, provider, credential)
         # Only now: a token that userinfo refuses is as new the next time.
@@ -160,7 +190,7 @@ class Runtime:
             (create_missing, add_missing) if application.creates_tables else (require_tables, require_columns)
         )
         for transactions, tables in (
-            (self._transactions, (application.tables.resource, application.tables.change)),
+            (self._transactions, application.tables.all),
             (self._user_transactions, application.models.tables),
         ):
             make(transactions, tables)
@@ -169,6 +199,10 @@ class Runtime:
             if not self._has_columns:
                 complete(transactions, tables)
         self._has_columns = True
+
+    def cached(self) -> dict[str, int]:
+        """How many tokens and users this process remembers."""
+        return {"tokens": len(self._tokens), "users": self.users.remembered}
 
     def faults_of_sql(self) -> list[Issue]:
         """What is wrong at this moment with the database that the engine ``sql`` asks; nothing where none is set."""
@@ -182,13 +216,36 @@ class Runtime:
         if self._database is not None:
             self._database.release()
 
-    def _introspect(self, credential: Credential, snapshot: RegistrySnapshot) -> Token:
+    def _chosen(self, credential: Credential, snapshot: RegistrySnapshot) -> tuple[Versioned, Callable[[], Token]]:
         try:
-            return snapshot.introspection.introspect(credential)
+            return snapshot.introspection.chosen(credential)
         except UnknownIssuer as unknown:
             raise UnknownIssuer(hint=self._application.hint_for_unknown_issuer()) from unknown
         except UnknownForm as unknown:
             raise UnknownForm(hint=self._application.hint_for_unknown_form()) from unknown
+
+    def _own_secrets(self) -> Iterator[object]:
+        """The settings that hold secrets of the app's own, as they are now: the app may still set some."""
+        settings, config = self._application.settings, self._application.app.config
+        # A setting that must not be shown is a secret.
+        yield from (getattr(settings, item.name) for item in fields(settings) if not item.repr)
+        yield from (config.get(name) for name in _SECRETS_OF_FLASK)
+        # Wherever they come from: a setting may have been changed since, or never been one.
+        yield from (self._application.engine(bind).url for bind in {None, self._application.models.bind_key})
+
+    def _faults_of(
+        self, resources: Iterable[Resource], unreadable: Iterable[Key], deleted: Collection[Key]
+    ) -> Iterable[Issue]:
+        """Everything that is wrong with resources as a whole; see :class:`.Catalog`."""
+        return self._builder.faults(resources, unreadable, deleted, known=self.registry.in_force)
+
+    def _warnings_of(self, key: Key, body: Mapping[str, object]) -> Iterable[Issue]:
+        """What is probably not meant in a resource."""
+        type_, id_ = key
+        if type_ == "AccessPolicy":
+            return lint(id_, body, engines=self.engines)
+        is_kept = self._application.registry_file is None
+        return secret_warnings("/".join(key), body, self._secrets, is_kept=is_kept)
 
     def _forget_users(self, keys: Collection[str] | None) -> None:
         if keys is None:
@@ -205,7 +262,8 @@ class Runtime:
         return self.registry.current().issuer_of(system)
 
     def _announce(self, event: Event, user: UserSnapshot) -> None:
-        """Send the signal for what became of a user."""
+        """Count what became of a user, and send the signal for it."""
+        self.metrics.user(event)
         app = self._application.app
         USER_SIGNALS[event].send(app, _async_wrapper=app.ensure_sync, user=user)
 

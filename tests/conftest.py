@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -47,11 +47,19 @@ def bare_app(tmp_path: Path) -> Iterator[MakeApp]:
         return app
 
     yield make
+    wait_for_background()
     for app in made:
         if "sqlalchemy" in app.extensions:
             with app.app_context():
                 for engine in database_of(app).engines.values():
                     engine.dispose()
+
+
+def wait_for_background() -> None:
+    """Wait for what apps do in the background, which may be on connections that are about to be closed."""
+    for thread in threading.enumerate():
+        if thread.name == "flask-foreign-token":
+            thread.join(10)
 
 
 @pytest.fixture
@@ -79,7 +87,7 @@ def timed_app(make_app: MakeApp, now: Clock) -> MakeApp:
     def make(*arguments: Any, **config: Any) -> Flask:
         app = make_app(*arguments, **config)
         application = app.extensions["foreign_token"]
-        application._runtimes[os.getpid()] = Runtime(application, now)
+        application.runtime.put(Runtime(application, now))
         return app
 
     return make

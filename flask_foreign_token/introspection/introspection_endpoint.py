@@ -26,6 +26,8 @@ TRUSTED_FOR = 60
 """Seconds after a good answer for which a refusal of this app's credential may be due to the token, as where a firewall
 before the provider objects to it; and for which none must come before the log is told of another."""
 
+# oidc-provider has this for JWTs. The error is the one of revocation (RFC 7009 section 2.2.1).
+_UNSUPPORTED_TYPE = "unsupported_token_type"
 _UNSUPPORTED = "the provider answers no questions about tokens of this kind"
 
 log = logging.getLogger(__name__)
@@ -92,8 +94,8 @@ class IntrospectionEndpoint:
             host, answer = self._restraint.exchange(self.endpoint, asked_about, lambda url: self._post(url, token))
         finally:
             self._calls.release()
-        said = answer.json if answer.status == HTTPStatus.OK else None
-        if isinstance(said, dict) and isinstance(said.get("active"), bool):
+        said = _said(answer)
+        if said is not None:
             self._standing.accept()
             self._restraint.answered()
             return said
@@ -102,7 +104,10 @@ class IntrospectionEndpoint:
     def _post(self, url: str, token: str) -> Answer:
         form = {"token": token, "token_type_hint": "access_token", **self._authentication.form}
         headers = self._authentication.headers
-        return self._http.post_form(url, form, headers=headers, max_body=MAX_ANSWER, logs_useless=False)
+        with self._http.fetching("introspection") as fetch:
+            answer = self._http.post_form(url, form, headers=headers, max_body=MAX_ANSWER, logs_useless=False)
+            fetch.is_good = _said(answer) is not None or _error(answer) == _UNSUPPORTED_TYPE
+        return answer
 
     def _busy(self) -> ProviderUnavailable:
         busy = ProviderUnavailable(hint=f"introspection: {IN_FLIGHT} calls are under way, and no more are made")
@@ -112,8 +117,7 @@ class IntrospectionEndpoint:
     def _failure(self, host: str, answer: Answer, asked_about: bytes) -> Refusal:
         if _refuses_credential(answer):
             return self._credential_refused(host, answer, asked_about)
-        if _error(answer) == "unsupported_token_type":
-            # oidc-provider has this for JWTs. The error is the one of revocation (RFC 7009 section 2.2.1).
+        if _error(answer) == _UNSUPPORTED_TYPE:
             hint = f"{self._owner}: {_UNSUPPORTED}; verify JWTs by their signature"
             unsupported = InvalidToken(_UNSUPPORTED, hint=hint)
             self._restraint.rest_token(asked_about, unsupported)
@@ -174,6 +178,12 @@ class _Standing:
 
     def _is_recent(self, at: float) -> bool:
         return at <= self._clock() < at + TRUSTED_FOR
+
+
+def _said(answer: Answer) -> Mapping[str, object] | None:
+    """What is said of the token; none: that is no answer (:rfc:`7662#section-2.2`)."""
+    said = answer.json if answer.status == HTTPStatus.OK else None
+    return said if isinstance(said, dict) and isinstance(said.get("active"), bool) else None
 
 
 def _refuses_credential(answer: Answer) -> bool:

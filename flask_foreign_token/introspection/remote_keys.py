@@ -40,6 +40,7 @@ class KeySourceState:
     :param last_error: why the latest fetch failed; `None` once one succeeds.
     :param keys: those that serve.
     :param skipped: those that do not, each with its reason.
+    :param introspectors: ids of those in force that rest on them, or whose users' signed userinfo does.
     """
 
     jwks_uri: str | None
@@ -50,6 +51,7 @@ class KeySourceState:
     last_error: str | None
     keys: tuple[VerificationKey, ...]
     skipped: tuple[SkippedKey, ...]
+    introspectors: tuple[str, ...] = ()
 
 
 class RemoteKeys:
@@ -148,13 +150,16 @@ class RemoteKeys:
 
     def _fetch(self, known: KeySet | None) -> Fetched[KeySet]:
         jwks_uri = self._endpoint.locate()
-        answer = self._http.get(jwks_uri)
-        try:
-            return Fetched(self._read(answer, known), answer.headers)
-        except ProviderUnavailable as useless:
-            # As an exchange it went well, so that nobody has logged it yet.
-            log.warning("%s: %s", urlsplit(jwks_uri).hostname, useless.hint)
-            raise
+        with self._http.fetching("keys") as fetch:
+            answer = self._http.get(jwks_uri)
+            try:
+                fetched = Fetched(self._read(answer, known), answer.headers)
+            except ProviderUnavailable as useless:
+                # As an exchange it went well, so that nobody has logged it yet.
+                log.warning("%s: %s", urlsplit(jwks_uri).hostname, useless.hint)
+                raise
+            fetch.is_good = True
+        return fetched
 
     def _read(self, answer: Answer, known: KeySet | None) -> KeySet:
         if answer.status != 200:

@@ -98,7 +98,9 @@ class RemoteMetadata:
 
     def _fetch(self, _known: ServerMetadata | None) -> Fetched[ServerMetadata]:
         try:
-            metadata = discover(self._http, self.issuer)
+            with self._http.fetching("metadata") as fetch:
+                metadata = discover(self._http, self.issuer)
+                fetch.is_good = True
         except NoMetadata as missing:
             reason = f"{missing.hint}; the endpoints must be stored in the resource"
         except ProviderUnavailable:

@@ -219,6 +219,11 @@ class Users:
             return held
         return session.merge(row, load=False)
 
+    @property
+    def remembered(self) -> int:
+        """Of how many subjects the user is remembered."""
+        return len(self._known)
+
     def forget(self, *keys: object) -> None:
         """Look these users up again at their next request.
 

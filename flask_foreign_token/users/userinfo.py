@@ -21,6 +21,8 @@ from ..introspection.token import Credential, Token
 from .nesting import MAX_VALUES, TooDeep, has_too_many_values, is_too_deep
 from .signed_userinfo import SignedUserinfo
 
+_AGAINST_TOKEN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
 log = logging.getLogger(__name__)
 
 
@@ -108,13 +110,15 @@ class UserinfoEndpoint:
     def _ask(self, token: Token, credential: Credential, url: str) -> Answer:
         """What `url` answers; of a JWT, what it says."""
         headers = {"Authorization": f"{self._prefix} {credential.token}"}
-        answer = self._http.get_json_or_jwt(url, headers=headers, max_body=MAX_ANSWER, logs_useless=False)
-        if answer.jwt is not None:
-            if self._signed is None:
-                raise UselessAnswer(hint="signed userinfo: there are no keys")
-            answer = replace(answer, json=self._signed.claims(answer.jwt, token), jwt=None)
-        if has_too_many_values(answer.json):
-            raise UselessAnswer(hint=f"userinfo: over {MAX_VALUES} values")
+        with self._http.fetching("userinfo") as fetch:
+            answer = self._http.get_json_or_jwt(url, headers=headers, max_body=MAX_ANSWER, logs_useless=False)
+            if answer.jwt is not None:
+                if self._signed is None:
+                    raise UselessAnswer(hint="signed userinfo: there are no keys")
+                answer = replace(answer, json=self._signed.claims(answer.jwt, token), jwt=None)
+            if has_too_many_values(answer.json):
+                raise UselessAnswer(hint=f"userinfo: over {MAX_VALUES} values")
+            fetch.is_good = isinstance(answer.json, dict) or answer.status in _AGAINST_TOKEN
         return answer
 
     def _refused(self, asked_with: bytes, refusal: Refusal) -> Refusal:

@@ -24,6 +24,7 @@ PACKAGES = {
     "nodejs": ("node",),
     "npm": ("npm",),
     "postgresql": ("initdb", "pg_ctl"),
+    "prometheus": ("prometheus", "promtool"),
     "redis-server": ("redis-server",),
 }
 """Which Debian package brings which programs."""

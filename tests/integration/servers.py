@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import re
@@ -109,6 +110,32 @@ def redis() -> Iterator[str]:
             finally:
                 server.terminate()
                 server.stdout.read()
+
+
+@contextmanager
+def prometheus(target: str) -> Iterator[str]:
+    """The URL of a Prometheus that scrapes `/metrics` at `target`, five times a second.
+
+    :param target: host and port.
+    """
+    programs = _programs("Prometheus", "prometheus")
+    port = free_port()
+    with _folder() as (folder, user):
+        scraping = {"job_name": "app", "scrape_interval": "200ms", "static_configs": [{"targets": [target]}]}
+        (folder / "prometheus.yml").write_text(json.dumps({"scrape_configs": [scraping]}))
+        options = [f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
+        serve = [programs["prometheus"], *options, f"--web.listen-address=127.0.0.1:{port}"]
+        with subprocess.Popen(serve, user=user, cwd=folder, stderr=subprocess.PIPE, text=True) as server:
+            # It goes on writing to its log, and waits while nobody reads that.
+            reading = threading.Thread(target=server.stderr.read)
+            try:
+                assert any("ready to receive web requests" in line for line in server.stderr), "it does not start"
+                reading.start()
+                yield f"http://127.0.0.1:{port}"
+            finally:
+                server.terminate()
+                if reading.ident is not None:
+                    reading.join()
 
 
 SERVERS: Mapping[str, Callable[[], AbstractContextManager[str]]] = {"postgresql": postgresql, "mariadb": mariadb}
