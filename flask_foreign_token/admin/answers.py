@@ -19,7 +19,8 @@ MAX_WARNINGS: Final = 20
 MAX_WARNED: Final = 3000
 """Characters of all of them; a proxy takes 4 KiB of headers at least."""
 
-_JSON: Final = ("application/json", "application/fhir+json")
+JSON: Final = ("application/json", "application/fhir+json")
+"""The media types of JSON; an answer prefers the first."""
 
 
 def media_type_for(request: Request) -> str:
@@ -28,8 +29,8 @@ def media_type_for(request: Request) -> str:
     :raises NoneAcceptable: it likes none of them.
     """
     if not request.accept_mimetypes:
-        return _JSON[0]
-    best = request.accept_mimetypes.best_match((*_JSON, *YAML))
+        return JSON[0]
+    best = request.accept_mimetypes.best_match((*JSON, *YAML))
     if best is None:
         raise NoneAcceptable
     return best
@@ -41,7 +42,7 @@ def answer(value: Mapping[str, object], media_type: str, *, status: int = 200, v
     :param media_type: from :func:`media_type_for`.
     :param version: becomes the ``ETag``, weak as FHIR has it: the same state can be written in two ways.
     """
-    text = write_json(value) if media_type in _JSON else write_yaml(value)
+    text = write_json(value) if media_type in JSON else write_yaml(value)
     response = Response(text, status, content_type=f"{media_type}; charset=utf-8")
     return _marked(response, version)
 

@@ -6,20 +6,18 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from ..errors import Conflict, Issue, RegistryUnavailable, Rejected
+from ..errors import Conflict, Issue, NotStored, RegistryUnavailable, Rejected
 from ..registry.edits import ABSENT, Edit, Outcome
 from ..registry.resources import identify
+from .searching import ATTRIBUTES
 
 if TYPE_CHECKING:
     from ..registry.catalog import Catalog
     from ..registry.resources import Key
     from ..users.account_access import ShownUser
     from ..users.accounts import Accounts
-
-Identifier = tuple[str | None, str]
-"""System and value; without a system, of any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +37,19 @@ class Filter:
     """What a search asks for.
 
     :param id: of the one resource that is meant; none: any.
-    :param identifier: one that the user has; users only.
+    :param wanted: what the resource must have, by the parameters in :data:`~.searching.PARAMETERS`.
     :param offset: how many of those found are left out in front.
     :param limit: how many are shown at most; 0 where only their number is asked for.
     """
 
     id: str | None
-    identifier: Identifier | None
+    wanted: Mapping[str, object]
     offset: int
     limit: int
+
+
+class InTheWay(Rejected):
+    """What is stored stands in the way of what is asked for, in which nothing else is wrong."""
 
 
 class Collection(Protocol):
@@ -62,7 +64,8 @@ class Collection(Protocol):
     def create(self, body: Mapping[str, object]) -> Item | None:
         """Store a resource that was not there, under an id of its own where the body has none; none: as for `put`.
 
-        :raises Rejected: names every fault; one is that the id is taken.
+        :raises Rejected: names every fault.
+        :raises InTheWay: the id is taken.
         """
 
     def put(self, id_: str, body: Mapping[str, object], expected: str | None) -> tuple[Outcome, Item | None]:
@@ -77,7 +80,7 @@ class Collection(Protocol):
         """Delete a resource.
 
         :raises NotStored: it is not there.
-        :raises Rejected: others refer to it.
+        :raises InTheWay: others refer to it.
         :raises Conflict: it is not as expected.
         """
 
@@ -86,18 +89,23 @@ class RegistryCollection:
     """Resources of the registry.
 
     :param strict: whether what is probably not meant is refused.
+    :param by: who makes the changes.
     """
 
-    def __init__(self, catalog: Catalog, type_: str, *, strict: bool = False) -> None:
+    def __init__(self, catalog: Catalog, type_: str, *, strict: bool = False, by: str = "") -> None:
         self._catalog = catalog
         self._type = type_
         self._strict = strict
+        self._by = by
 
     def search(self, wanted: Filter) -> tuple[int, list[Item]]:
         with _readable():
             found = self._catalog.list(self._type)
         if wanted.id is not None:
             found = [shown for shown in found if shown.key[1] == wanted.id]
+        for name, value in wanted.wanted.items():
+            attribute = ATTRIBUTES[self._type][name]
+            found = [shown for shown in found if attribute.is_of(shown.body, value)]
         page = found[wanted.offset : wanted.offset + wanted.limit]
         return len(found), [Item(shown.key[1], shown.body, shown.version) for shown in page]
 
@@ -113,12 +121,14 @@ class RegistryCollection:
 
     def put(self, id_: str, body: Mapping[str, object], expected: str | None) -> tuple[Outcome, Item | None]:
         key = identify(body)
-        outcomes = self._catalog.apply(Edit([body], expected=_versions(key, expected)), strict=self._strict)
+        edit = Edit([body], expected=_versions(key, expected))
+        outcomes = self._catalog.apply(edit, strict=self._strict, by=self._by)
         return outcomes[key], self.get(id_)
 
     def delete(self, id_: str, expected: str | None) -> None:
         key = self._type, id_
-        self._catalog.apply(Edit(deletes=[key], expected=_versions(key, expected)))
+        with _referred_to():
+            self._catalog.apply(Edit(deletes=[key], expected=_versions(key, expected)), by=self._by)
 
 
 class UserCollection:
@@ -128,13 +138,9 @@ class UserCollection:
         self._accounts = accounts
 
     def search(self, wanted: Filter) -> tuple[int, list[Item]]:
-        if wanted.id is None:
-            page = self._accounts.search(offset=wanted.offset, limit=wanted.limit, identifier=wanted.identifier)
-            return page.total, list(map(_item_of, page.users))
-        item = self.get(wanted.id)
-        if item is None or not _has(item, wanted.identifier):
-            return 0, []
-        return 1, [item][wanted.offset : wanted.offset + wanted.limit]
+        sought = cast("dict[str, Any]", wanted.wanted)
+        page = self._accounts.search(offset=wanted.offset, limit=wanted.limit, id_=wanted.id, **sought)
+        return page.total, list(map(_item_of, page.users))
 
     def get(self, id_: str) -> Item | None:
         user = self._accounts.get(id_)
@@ -152,7 +158,8 @@ class UserCollection:
         return outcome, _item_of(user)
 
     def delete(self, id_: str, expected: str | None) -> None:
-        self._accounts.delete(id_, expected=expected)
+        with _referred_to():
+            self._accounts.delete(id_, expected=expected)
 
 
 @contextmanager
@@ -174,18 +181,19 @@ def _taken_in_conflict() -> Iterator[None]:
     try:
         yield
     except Conflict as conflict:
-        raise Rejected([Issue("/".join(conflict.key), "id", "is taken; PUT changes what is there")]) from None
+        raise InTheWay([Issue("/".join(conflict.key), "id", "is taken; PUT changes what is there")]) from None
+
+
+@contextmanager
+def _referred_to() -> Iterator[None]:
+    """A block that deletes, of which nothing can be said but that others refer to what is to go."""
+    try:
+        yield
+    except NotStored:
+        raise
+    except Rejected as rejected:
+        raise InTheWay(rejected.issues) from None
 
 
 def _item_of(user: ShownUser) -> Item:
     return Item(user.id, user.resource, user.version)
-
-
-def _has(item: Item, identifier: Identifier | None) -> bool:
-    if identifier is None:
-        return True
-    system, value = identifier
-    held = item.body.get("identifier")
-    return isinstance(held, list | tuple) and any(
-        one["value"] == value and system in (None, one["system"]) for one in held
-    )

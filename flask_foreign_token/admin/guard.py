@@ -90,6 +90,20 @@ def could_ask(other: Elsewhere) -> bool:
     return state.snapshot.policies.decide_operation(view, other.endpoint).allowed
 
 
+def made_by() -> str:
+    """Who makes the request at hand, which was let in, as the history has it: ``operator:NAME``, ``user:KEY``,
+    ``client:ID``, or ``token`` where a token names neither a user that is known here nor a client."""
+    state = current_state()
+    if state is None:
+        return ""
+    if _credentials(request)[0] == _BASIC:
+        return f"operator:{state.application.settings.admin_client_id}"
+    user, token = state.identity.user, state.identity.token
+    if user is not None:
+        return f"user:{user.key}"
+    return f"client:{token.client_id}" if token is not None and token.client_id else "token"
+
+
 def _credentials(asked: Request) -> tuple[str, str]:
     """The scheme in lower case, and what follows it."""
     scheme, _, credentials = asked.environ.get("HTTP_AUTHORIZATION", "").partition(" ")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -24,30 +24,32 @@ from .answers import answer, media_type_for
 from .bodies import object_in
 from .guard import Elsewhere, could_ask
 from .refusals import Unprocessable
+from .route import Route
 
 if TYPE_CHECKING:
     from ..application import Application
 
-View = Callable[[], Response]
-
 MATCHO: Final = "matcho"
 TEST_POLICY: Final = "test_policy"
 
-PATHS: Final[Mapping[str, str]] = {MATCHO: "/$matcho", TEST_POLICY: "/auth/test-policy"}
-"""Where each endpoint is, by its name; all are asked with POST."""
+NAMES: Final = frozenset({MATCHO, TEST_POLICY})
 
 READ_USER: Final = "foreign_token.read_user"
 UPDATE_POLICY: Final = "foreign_token.update_access_policy"
 """Who comes with a token must be let in there too, to try a policy on a stored user, or one that goes by more than the
 request."""
 
+_TEST_POLICY_PATH = "/auth/test-policy"
 _TYPE = "AccessPolicy"
 _UNNAMED = "policy"
 
 
-def views(application: Application) -> dict[str, View]:
-    """The endpoints of one app by name. They store nothing."""
-    return {MATCHO: _try_pattern, TEST_POLICY: _TestPolicy(application)}
+def routes(application: Application) -> list[Route]:
+    """The endpoints of one app. They store nothing."""
+    return [
+        Route(MATCHO, "POST", "/$matcho", _try_pattern),
+        Route(TEST_POLICY, "POST", _TEST_POLICY_PATH, _TestPolicy(application)),
+    ]
 
 
 def _try_pattern() -> Response:
@@ -131,7 +133,7 @@ def _check_may_store(policy_id: str, body: Mapping[str, object]) -> None:
 
 
 def _prefix() -> str:
-    return request.path.removesuffix(PATHS[TEST_POLICY])
+    return request.path.removesuffix(_TEST_POLICY_PATH)
 
 
 def _policy(written: object) -> Mapping[str, object]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import (
     BadRequest,
+    Conflict,
     Forbidden,
+    Gone,
     MethodNotAllowed,
     NotAcceptable,
     NotFound,
@@ -69,6 +71,14 @@ class Absent(Refusal, NotFound):
     text = "there is no such resource"
 
 
+class Deleted(Refusal, Gone):
+    """In this version the resource is deleted (:rfc:`9110#section-15.5.11`)."""
+
+    error = "gone"
+    challenged = False
+    text = "in this version the resource is deleted"
+
+
 class ReadOnly(Refusal, MethodNotAllowed):
     """The resource is kept where this API does not write."""
 
@@ -124,26 +134,20 @@ MAX_ISSUES = 100
 """Faults that an answer names."""
 
 
-class Unprocessable(Refusal, UnprocessableEntity):
-    """What was sent cannot be used.
+class _WithIssues(Refusal):
+    """Has faults to name.
 
     :param issues: every fault found; the answer names the first :data:`MAX_ISSUES`.
     :param addressed: the resource that the request is about, ``"AccessPolicy/readers"``; issues name others only.
-    :param strict: whether what is probably not meant was refused as well, as the caller prefers.
     """
 
-    error = "unprocessable"
     challenged = False
 
-    def __init__(self, issues: Sequence[Issue], addressed: str = "", *, strict: bool = False) -> None:
+    def __init__(self, issues: Sequence[Issue], addressed: str = "") -> None:
         self.issues = tuple(issues[:MAX_ISSUES])
         more = [f"and {len(issues) - MAX_ISSUES} more"] if len(issues) > MAX_ISSUES else []
         super().__init__("nothing was changed: " + "; ".join([*map(str, self.issues), *more]))
         self.addressed = addressed
-        self.strict = strict
-
-    def further_headers(self) -> list[tuple[str, str]]:
-        return [("Preference-Applied", STRICT)] if self.strict else []
 
     def get_body(self, environ: WSGIEnvironment | None = None, scope: dict[str, Any] | None = None) -> str:
         body = json.loads(super().get_body(environ, scope))
@@ -154,3 +158,25 @@ class Unprocessable(Refusal, UnprocessableEntity):
         if issue.resource and issue.resource != self.addressed:
             shown["resource"] = issue.resource
         return shown
+
+
+class Conflicting(_WithIssues, Conflict):
+    """What is stored stands in the way: the id is taken, or others refer to what is to be deleted."""
+
+    error = "conflict"
+
+
+class Unprocessable(_WithIssues, UnprocessableEntity):
+    """What was sent cannot be used.
+
+    :param strict: whether what is probably not meant was refused as well, as the caller prefers.
+    """
+
+    error = "unprocessable"
+
+    def __init__(self, issues: Sequence[Issue], addressed: str = "", *, strict: bool = False) -> None:
+        super().__init__(issues, addressed)
+        self.strict = strict
+
+    def further_headers(self) -> list[tuple[str, str]]:
+        return [("Preference-Applied", STRICT)] if self.strict else []

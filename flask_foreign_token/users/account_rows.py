@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -21,6 +21,7 @@ from .own_attributes import Unfit
 from .own_members import demand
 from .store import (
     insert_user,
+    lets_in,
     row_of,
     set_each,
     set_own,
@@ -30,6 +31,24 @@ from .store import (
     users_of,
 )
 from .stored_user import StoredUser, identifier_id
+
+_EMAIL = "email"
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What must be so of users who are looked for; none: anything.
+
+    :param ids: of identifiers, one of which each must have.
+    :param key: the primary key.
+    :param active: whether they are let in.
+    :param email: see :meth:`.Accounts.search`.
+    """
+
+    ids: Collection[str] | None = None
+    key: object = None
+    active: bool | None = None
+    email: str | None = None
 
 
 class AccountRows:
@@ -73,27 +92,47 @@ class AccountRows:
         # MariaDB compares without the blanks at the end.
         return [row.id for row in found if row.value == value]
 
-    def count(self, connection: sa.Connection, ids: Collection[str] | None) -> int:
-        """How many users there are; see :meth:`page`."""
-        return int(
-            connection.execute(sa.select(sa.func.count()).select_from(self._chosen(ids).subquery())).scalar_one()
-        )
+    def count(self, connection: sa.Connection, sought: Sought) -> int:
+        """How many users there are of those that are sought."""
+        chosen = self._chosen(connection, sought).subquery()
+        return int(connection.execute(sa.select(sa.func.count()).select_from(chosen)).scalar_one())
 
-    def page(self, connection: sa.Connection, ids: Collection[str] | None, offset: int, limit: int) -> list[StoredUser]:
-        """Users by primary key; one statement.
-
-        :param ids: of identifiers, one of which each must have; none: all users.
-        """
-        chosen = self._chosen(ids).order_by(self._models.key).offset(offset).limit(limit)
+    def page(self, connection: sa.Connection, sought: Sought, offset: int, limit: int) -> list[StoredUser]:
+        """Users by primary key; one statement."""
+        chosen = self._chosen(connection, sought).order_by(self._models.key).offset(offset).limit(limit)
         rows = connection.execute(statement_to_list(self._models, chosen)).all()
         return [stored_user(self._models, list(group)) for _, group in groupby(rows, key=lambda row: row.key)]
 
-    def _chosen(self, ids: Collection[str] | None) -> sa.Select[Any]:
-        users = users_of(self._models)
-        if ids is None:
-            return users
-        owners = sa.select(self._table.c.user_id).where(self._table.c.id.in_(ids))
-        return users.where(self._models.key.in_(owners))
+    def _chosen(self, connection: sa.Connection, sought: Sought) -> sa.Select[Any]:
+        users, columns = users_of(self._models), self._table.c
+        if sought.key is not None:
+            users = users.where(self._models.key == sought.key)
+        if sought.ids is not None:
+            users = users.where(self._owns(columns.id.in_(sought.ids)))
+        if sought.active is not None:
+            let_in = sa.and_(lets_in(self._models), ~self._owns(columns.inactive))
+            users = users.where(let_in if sought.active else ~let_in)
+        if sought.email is not None:
+            users = users.where(self._has_email(connection, sought.email))
+        return users
+
+    def _owns(self, where: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+        """Whether a user has an identifier of which that is so."""
+        found: sa.ColumnElement[bool] = self._models.key.in_(sa.select(self._table.c.user_id).where(where))
+        return found
+
+    def _has_email(self, connection: sa.Connection, email: str) -> sa.ColumnElement[bool]:
+        columns = self._table.c
+        # Alternatives of their own, so that the first is looked up in its index.
+        said = [self._owns(_equals(connection, columns.verified_email, email))]
+        own = self._models.own.get(_EMAIL)
+        if own is None:
+            texts = [columns[name][_EMAIL].as_string() for name in ("written", "attributes")]
+            said += [self._owns(sa.or_(*(_equals(connection, text, email) for text in texts)))]
+        elif own.kind is str:
+            said.append(_equals(connection, getattr(self._models.user, _EMAIL), email))
+        found: sa.ColumnElement[bool] = sa.or_(*said)
+        return found
 
     def owners(self, connection: sa.Connection, pairs: Iterable[Pair]) -> dict[Pair, Any | None]:
         """Whose those identifiers are, by primary key; none: it has outlived its user. One statement.
@@ -256,11 +295,16 @@ def _forbidden(own: Mapping[str, object]) -> Rejected:
     return Rejected.at("", f"{', '.join(own)}: one of them {reason}")
 
 
-def _is(connection: sa.Connection, column: sa.Column[Any], text: str) -> sa.ColumnElement[bool]:
+def _is(connection: sa.Connection, column: sa.SQLColumnExpression[Any], text: str) -> sa.ColumnElement[bool]:
     """Whether a column holds this very text, where MariaDB leaves blanks at the end, or letter case, out of account."""
     if connection.dialect.name in {"mysql", "mariadb"}:
         return sa.cast(column, sa.LargeBinary) == text.encode()
     return column == text
+
+
+def _equals(connection: sa.Connection, column: sa.SQLColumnExpression[Any], text: str) -> sa.ColumnElement[bool]:
+    """As :func:`_is`, so that an index of the column is of use."""
+    return sa.and_(column == text, _is(connection, column, text))
 
 
 def _active_kind(models: Models) -> type[bool] | type[int] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy.exc import IntegrityError, StatementError
@@ -25,7 +25,7 @@ from .account_access import (
 )
 from .account_body import AccountBody, read_account
 from .account_plan import admitted, planned
-from .account_rows import is_of_the_value
+from .account_rows import Sought, is_of_the_value
 from .announced_writes import Constrained, Writing
 from .own_members import refuse_unfit
 from .primary_keys import is_counted, new_key
@@ -82,20 +82,38 @@ class Accounts:
         self._is_counted = is_counted(access.key_column)
         self._vouching = Vouching(access.rows, issuer_of)
 
-    def search(self, *, offset: int = 0, limit: int = 100, identifier: tuple[str | None, str] | None = None) -> Page:
-        """Users by primary key, as the database orders those; three statements at most.
+    def search(
+        self,
+        *,
+        offset: int = 0,
+        limit: int = 100,
+        id_: str | None = None,
+        identifier: tuple[str | None, str] | None = None,
+        active: bool | None = None,
+        email: str | None = None,
+    ) -> Page:
+        """Users by primary key, as the database orders those; four statements at most. All that is asked for must be
+        so of a user.
 
         :param offset: how many are left out before the first, 0 or more.
         :param limit: how many there are on the page at most, 0 or more.
+        :param id_: what the primary key reads.
         :param identifier: (system, value) that a user must have, byte by byte; a system of none stands for any.
+        :param active: whether a user is let in.
+        :param email: the attribute of that name, as an operator wrote it, as one of the user's providers says it or as
+            the app's own model has it; or an address that a provider has verified. It is compared as it is.
         :raises DatabaseUnavailable: the database cannot be read.
         """
-        if identifier is not None and not all(part is None or is_storable(part) for part in identifier):
+        if not all(part is None or is_storable(part) for part in (id_, email, *(identifier or ()))):
+            return Page(0, [])
+        user = None if id_ is None else self._access.find(id_)
+        if id_ is not None and user is None:
             return Page(0, [])
         with self._access.reading() as connection:
             ids = None if identifier is None else self._rows.identifier_ids(connection, *identifier)
-            total = self._rows.count(connection, ids)
-            users = self._rows.page(connection, ids, min(offset, _LARGEST_OFFSET), limit) if total and limit else []
+            sought = Sought(ids, key=user and user.key, active=active, email=email)
+            total = self._rows.count(connection, sought)
+            users = self._rows.page(connection, sought, min(offset, _LARGEST_OFFSET), limit) if total and limit else []
         return Page(total, list(map(shown_user, users)))
 
     def get(self, id_: str) -> ShownUser | None:
@@ -105,6 +123,10 @@ class Accounts:
         """
         user = self._access.find(id_)
         return None if user is None else shown_user(user)
+
+    def stored_among(self, ids: Collection[str]) -> Collection[str] | None:
+        """See :meth:`.AccountAccess.stored_among`."""
+        return self._access.stored_among(ids)
 
     def put(
         self, id_: str | None, body: Mapping[str, object], *, expected: str | None = None

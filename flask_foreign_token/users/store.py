@@ -246,6 +246,16 @@ def _active(models: Models) -> sa.ColumnElement[Any]:
     return active.label("active")
 
 
+def lets_in(models: Models) -> sa.ColumnElement[bool]:
+    """Whether the app's own attribute lets a user in, as a condition; null does not."""
+    if models.active_attribute is None:
+        return sa.true()
+    active = getattr(models.user, models.active_attribute)
+    is_truth = isinstance(active.type, sa.Boolean | sa.types.NullType)
+    condition: sa.ColumnElement[bool] = active if is_truth else active != 0
+    return sa.func.coalesce(condition, sa.false())
+
+
 def insert_user(models: Models, connection: sa.Connection, user: Any, *, may_inherit: bool = False) -> StoredUser:
     """Store a new user that has no identifier yet.
 

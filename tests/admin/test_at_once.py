@@ -48,7 +48,7 @@ def body(type_: str, number: int) -> dict[str, Any]:
 def test_of_many_who_create_one_resource_one_does(app: Flask, type_: str) -> None:
     found = statuses(lambda number: operate(app, "POST", f"/{type_}", body(type_, number)).status_code)
 
-    assert found == {201: 1, 422: OPERATORS - 1}
+    assert found == {201: 1, 409: OPERATORS - 1}
 
 
 @each_type
@@ -80,7 +80,7 @@ def test_what_is_stored_and_cannot_be_read_is_not_new(app: Flask) -> None:
     operate(app, "PUT", "/AccessPolicy/other", BODIES["AccessPolicy"])
     rows(app, "UPDATE foreign_token_resource SET body = '[{' WHERE id = 'other' RETURNING id")
 
-    assert operate(app, "POST", "/AccessPolicy", policy("other")).status_code == 422
+    assert operate(app, "POST", "/AccessPolicy", policy("other")).status_code == 409
     answer = operate(app, "PUT", "/AccessPolicy/other", policy("other"), headers={"If-None-Match": "*"})
     assert answer.status_code == 412
 

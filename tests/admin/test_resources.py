@@ -20,8 +20,8 @@ def shown(resource: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in resource.items() if name != "meta"}
 
 
-def issues(answer: Any) -> dict[str, str]:
-    assert (answer.status_code, answer.json["error"]) == (422, "unprocessable")
+def issues(answer: Any, status: int = 422, error: str = "unprocessable") -> dict[str, str]:
+    assert (answer.status_code, answer.json["error"]) == (status, error)
     return {issue["path"]: issue["message"] for issue in answer.json["issues"]}
 
 
@@ -106,7 +106,7 @@ def test_post_takes_an_id_that_is_free_and_no_other(app: Flask, type_: str) -> N
     again = operate(app, "POST", f"/{type_}", BODIES[type_])
 
     assert (made.status_code, made.json["id"]) == (201, "other")
-    assert "is taken" in issues(again)["id"]
+    assert "is taken" in issues(again, 409, "conflict")["id"]
 
 
 @pytest.mark.parametrize("id_", ["", 7, None])
@@ -221,7 +221,7 @@ def test_what_others_rest_on_is_not_deleted_and_they_are_named(app: Flask) -> No
 
     answer = operate(app, "DELETE", "/IdentityProvider/keycloak")
 
-    assert answer.status_code == 422
+    assert (answer.status_code, answer.json["error"]) == (409, "conflict")
     [issue] = answer.json["issues"]
     assert issue["resource"] == "TokenIntrospector/secret"
     assert issue["message"] == "still refers to IdentityProvider/keycloak; delete or change that first"

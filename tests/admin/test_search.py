@@ -165,7 +165,17 @@ def test_an_id_and_an_identifier_must_both_be_right(app: Flask, issuer: Issuer) 
         ("User", "identifier=keycloak|", ["identifier"]),
         ("User", "identifier=|&_count=x", ["_count", "identifier"]),
         ("AccessPolicy", "identifier=ann", ["identifier"]),
-        ("AccessPolicy", "engine=allow", ["engine"]),
+        ("AccessPolicy", "matcho.user=x", ["matcho.user"]),
+        ("AccessPolicy", "id=other", ["id"]),
+        ("AccessPolicy", "engine=allow&engine=sql", ["engine"]),
+        ("AccessPolicy", "active=yes", ["active"]),
+        ("AccessPolicy", "link=ann", ["link"]),
+        ("TokenIntrospector", "type=saml", ["type"]),
+        ("TokenIntrospector", "cache_ttl=0", ["cache_ttl"]),
+        ("TokenIntrospector", "cache_ttl=1.0", ["cache_ttl"]),
+        ("TokenIntrospector", "jwt.secret=x", ["jwt.secret"]),
+        ("TokenIntrospector", "jwt.keys.k=x", ["jwt.keys.k"]),
+        ("User", "email=%20", ["email"]),
     ],
 )
 def test_a_parameter_that_is_unknown_or_wrong_is_named(app: Flask, type_: str, query: str, wrong: list[str]) -> None:

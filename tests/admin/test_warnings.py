@@ -56,7 +56,7 @@ def test_a_policy_that_gets_an_id_of_its_own_is_warned_of_under_it(app: Flask) -
     assert warnings(answer) == [SAID.replace("AccessPolicy/p", f"AccessPolicy/{answer.json['id']}")]
 
 
-@pytest.mark.parametrize("type_", ["IdentityProvider", "TokenIntrospector", "User"])
+@pytest.mark.parametrize("type_", ["IdentityProvider", "User"])
 def test_other_resources_are_not_warned_of(app: Flask, type_: str) -> None:
     answer = operate(app, "PUT", f"/{type_}/other", BODIES[type_], headers=STRICT)
 

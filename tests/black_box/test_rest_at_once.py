@@ -38,7 +38,7 @@ def test_of_many_who_post_the_same_id_one_succeeds(operated: Operated):
         body = {"id": "one", "engine": "allow", "description": str(number)}
         return operate(app, "POST", "/fhir/AccessPolicy", body).status_code
 
-    assert at_once(6, post) == [201] + [422] * 5
+    assert at_once(6, post) == [201] + [409] * 5
 
 
 @pytest.mark.parametrize("name", ["AccessPolicy", "User"])
@@ -57,7 +57,7 @@ def test_of_many_who_post_a_user_of_the_same_id_one_succeeds(trusted: Flask):
         body = {"id": "one", "identifier": [{"system": "keycloak", "value": f"bob-{number}"}]}
         return operate(trusted, "POST", "/fhir/User", body).status_code
 
-    assert at_once(6, post) == [201] + [422] * 5
+    assert at_once(6, post) == [201] + [409] * 5
 
 
 def test_of_many_who_make_a_user_with_the_same_identifier_one_succeeds(trusted: Flask):

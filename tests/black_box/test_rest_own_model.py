@@ -94,7 +94,7 @@ def test_a_user_that_other_rows_refer_to_is_not_deleted(app: Flask, issuer: Issu
 
     answer = operate(app, "DELETE", f"/fhir/User/{user}")
 
-    assert answer.status_code == 422
+    assert (answer.status_code, answer.json["error"]) == (409, "conflict")
     assert ids(app, "User") == [user]
     assert ask(app, issuer.token(sub="alice"), "/me").json["user"] == user
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,18 +38,24 @@ def served(
         [*command, app], cwd=folder, env=environment(**variables), stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
-    seen = []
+    seen: list[str] = []
+    # Read while it runs: a pipe that nobody empties stops whoever writes to it.
+    reading = threading.Thread(target=seen.extend, args=(process.stderr,))
     try:
         for line in process.stderr:
             seen.append(line)
             if found := _LISTENING.search(line):
+                reading.start()
                 yield found[1]
                 break
         else:
             pytest.fail("".join(seen))
     finally:
         process.terminate()
-        rest = process.communicate(timeout=60)[1]
+        process.wait(timeout=60)
+        if reading.ident is not None:
+            reading.join(timeout=60)
+        process.stderr.close()
         if log is not None:
-            log += [*"".join(seen).splitlines(), *rest.splitlines()]
-        assert "Traceback" not in rest, rest
+            log += "".join(seen).splitlines()
+        assert "Traceback" not in "".join(seen), "".join(seen)[-8000:]

@@ -122,6 +122,23 @@ def test_look_alikes_are_told_apart(world: World) -> None:
         desk.accounts.delete("1")
 
 
+def test_users_are_found_by_their_addresses_and_by_whether_they_are_let_in(world: World) -> None:
+    desk = Desk(world)
+    said = {"email": "B@example.com", "email_verified": True}
+    written = desk.put("ann", identifier=named("ann"), email="a@example.com").id
+    verified = str(desk.world.users().find_or_create(a_token("bob"), a_provider(Says(**said)), a_credential()).key)
+    desk.put("eve", identifier=named("eve"), inactive=True, email="a@example.com ")
+
+    def found(**sought: Any) -> list[str]:
+        return [user.id for user in desk.accounts.search(**sought).users]
+
+    assert found(email="a@example.com") == [written]
+    assert found(email="B@example.com") == [verified]
+    assert found(email="b@example.com") == found(email="A@example.com") == []
+    assert found(active=False) == found(email="a@example.com ") == ["eve"]
+    assert sorted(found(active=True)) == sorted([written, verified])
+
+
 def test_pages_are_counted_and_put_together(world: World) -> None:
     desk = Desk(world)
     for id_ in "cadb":
