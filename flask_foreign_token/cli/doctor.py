@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import groupby
 
 import click
 from flask.cli import with_appcontext
+from sqlalchemy.exc import SQLAlchemyError
 
 from ..diagnosis.examination import examine, examine_unlinked
 from ..diagnosis.findings import Finding, Mark
 from ..diagnosis.grants import SCOPE, Login
-from ..diagnosis.remedies import SQL
-from ..diagnosis.trust import add_command, check_guards, provider_ids, switched_off, unlinked
-from ..errors import DatabaseUnavailable, RegistryUnavailable, Rejected
+from ..diagnosis.guards import check_guards, check_views
+from ..diagnosis.policies import check_policies_meant, check_policies_met
+from ..diagnosis.remedies import DATABASE, IN_DATABASE, IN_FILE, SQL
+from ..diagnosis.secrets import check_secrets, for_absent
+from ..diagnosis.trust import Examined, check_any, check_left_out, switched_off
+from ..errors import DatabaseUnavailable, Issue, Refusal, Rejected
+from ..policies.lint import lint
 from ..registry.snapshot import RegistrySnapshot
 from ..runtime import Runtime
 from .current import application, program
-from .failures import Failure, reasons
-from .output import COLOURS, entry, json_option, print_json, print_lines, wrapped
+from .failures import reasons
+from .output import json_option
+from .progress import progress
 from .quiet import quiet
+from .report import Report
+from .routes import routes_of
 
 _REGISTRY = "registry"
-_WIDTH = 28
-_INDENT = 2 + 8 + 1
-_REMEDY = " " * _INDENT + "> "
+_FATAL: Mapping[str, tuple[Mark, ...]] = {"failed": ("failed",), "warning": ("failed", "warning")}
 
 
 @click.command("doctor", short_help="Find out why tokens are not taken.")
@@ -52,6 +58,13 @@ _REMEDY = " " * _INDENT + "> "
     help="The user's password. Without a value it is prompted for; it may be in the variable DOCTOR_PASSWORD.",
 )
 @click.option("--scope", metavar="S", default=SCOPE, show_default=True, help="What tokens are asked for with.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(list(_FATAL)),
+    default="failed",
+    show_default=True,
+    help="What the command ends with status 1 for.",
+)
 @json_option
 @with_appcontext
 def doctor(
@@ -61,17 +74,23 @@ def doctor(
     username: str | None,
     password: str | None,
     scope: str,
+    fail_on: str,
     as_json: bool,
 ) -> None:
     """Find out whether the tokens of a provider are taken, and if not, why.
 
-    ID is that of an IdentityProvider; without it all are checked that are active, and the introspectors that belong to
-    none. What is checked: what is stored, the provider's discovery document, its keys, whether it lets this app ask
-    about opaque tokens, the clocks, and with a client a token: whether one is issued, whether it is taken here, and
-    whether userinfo answers to it. Nothing is stored, and no token or secret is shown.
+    ID is that of an IdentityProvider, or of a TokenIntrospector, which is checked with its provider. What is checked:
+    what is stored, the provider's discovery document, its keys, whether it lets this app ask about opaque tokens, the
+    clocks, and with a client a token: whether one is issued, whether it is taken here, and whether userinfo answers to
+    it. Nothing is stored, and no token or secret is shown.
 
-    Views that ask for a policy by name that is not in force are named as well, whoever's the tokens are, and what is
-    wrong with the database of FOREIGN_TOKEN_SQL_URI, where that is set.
+    Without ID everything is checked: all providers that are active, the introspectors that belong to none, the
+    database, resources that cannot be used, secrets that stand in the database, views without a guard, and policies
+    that no request can meet, or that `apply` warns of, as of one that lets everybody in. With ID, what fails of that is
+    named as well.
+
+    The status is 1 where something failed, with `--fail-on warning` also where there is a warning, and else 0. What is
+    waited for longer than a second is told on stderr, if that is a terminal.
 
     The introspection endpoint is asked about a made-up token, with the credential that is stored for it.
 
@@ -86,100 +105,123 @@ def doctor(
         password = _prompted("Password", "--password")
     login = Login(client_id, client_secret, username, password, scope)
     runtime = application().runtime()
-    report = _Report(as_json)
+    report = Report(as_json, fatal=_FATAL[fail_on])
     with quiet():
-        report.section(None, [Finding("sql", "failed", str(fault), SQL) for fault in runtime.faults_of_sql()])
-        snapshot = _snapshot(runtime, report)
+        snapshot, examined = _examine_app(runtime, report, id_)
         if snapshot is not None:
-            report.section(None, check_guards(application().faults_of_guards(snapshot)))
-            _examine_all(runtime, snapshot, id_, login, report)
+            _examine_all(runtime, snapshot, examined, login, report)
     report.end()
 
 
-class _Report:
-    """Prints what is found: line by line, or all at the end as JSON."""
+def _examine_app(runtime: Runtime, report: Report, id_: str | None) -> tuple[RegistrySnapshot | None, Examined]:
+    """Examine what is nobody's in particular; return what is in force, none: nothing can be; and who is next.
 
-    def __init__(self, as_json: bool) -> None:
-        self._as_json = as_json
-        self._entries: list[dict[str, object]] = []
-        self._counts: Counter[Mark] = Counter()
-        self._given: set[str] = set()
-        self._commands: set[tuple[str, ...]] = set()
-
-    def section(self, provider_id: str | None, findings: Iterable[Finding], *, heading: str | None = None) -> None:
-        """Findings about a provider; none: about what is under `heading`, or without one about all."""
-        if heading is None and provider_id is not None:
-            heading = f"IdentityProvider/{provider_id}"
-        if not self._as_json and heading is not None:
-            print_lines([heading])
-        for finding in findings:
-            self._counts[finding.mark] += 1
-            if not self._as_json:
-                self._print(finding)
-            self._entries.append({"provider": provider_id, **asdict(finding)})
-
-    def end(self) -> None:
-        """Close the report, and with status 1 the command, if something failed."""
-        if self._as_json:
-            print_json(self._entries)
-        else:
-            counts = [f"{self._counts[mark]} {mark}" for mark in COLOURS if self._counts[mark]]
-            print_lines([", ".join(counts)])
-        if self._counts["failed"]:
-            click.get_current_context().exit(Failure.exit_code)
-
-    def _print(self, finding: Finding) -> None:
-        first, *rest = entry(f"  {finding.mark:<8} {finding.check:<{_WIDTH}}", finding.found, _INDENT)
-        click.secho(first[:_INDENT], fg=COLOURS[finding.mark], nl=False)
-        print_lines([first[_INDENT:], *rest])
-        self._print_remedy(finding)
-
-    def _print_remedy(self, finding: Finding) -> None:
-        """What mends it, but for what was said before; a command comes with all that leads to it."""
-        command = () if finding.command in self._commands else finding.command
-        lines = [line for line in finding.remedy if command or line not in self._given]
-        for line in lines:
-            print_lines(wrapped(line, _REMEDY))
-        if len(lines) < len(finding.remedy) or command != finding.command:
-            print_lines([f"{_REMEDY}({'and ' if lines else ''}the remedy is the one above)"])
-        if command:
-            # Without an indent, which the end of a here-document must not have.
-            print_lines(["", *command, ""])
-        self._given.update(finding.remedy)
-        self._commands.add(finding.command)
+    :param id_: of whom alone the rest is of interest, so that here only what failed is; none: all is.
+    """
+    routes, everything = routes_of(application()), id_ is None
+    with progress("asking the database"):
+        database = _database(runtime)
+    with progress("reading the registry"):
+        snapshot, fault = _snapshot(runtime)
+        examined = Examined([]) if snapshot is None else Examined.of(snapshot, id_)
+    with progress("checking the app"):
+        of_registry = _of_registry(fault, database, snapshot, examined)
+        found = [database, *_sql(runtime), *of_registry, *check_views(routes)]
+        if snapshot is not None:
+            found += check_guards(application().faults_of_guards(snapshot))
+    for several in _by_check(finding for finding in found if everything or finding.mark == "failed"):
+        report.several(several)
+    if everything and snapshot is not None:
+        with progress(f"checking {len(snapshot.policies)} policies"):
+            secrets = [] if application().registry_file else list(check_secrets(snapshot))
+            met = list(check_policies_met(snapshot, routes, partial(_stored_users, runtime)))
+            meant = list(check_policies_meant(snapshot, partial(lint, engines=runtime.engines)))
+        for several in (secrets, met, meant):
+            report.several(several)
+    return snapshot, examined
 
 
-def _examine_all(runtime: Runtime, snapshot: RegistrySnapshot, id_: str | None, login: Login, report: _Report) -> None:
-    """Examine the provider of that id; none: all that are active, with the others named, and what belongs to none."""
-    ids = [id_] if id_ else provider_ids(snapshot)
-    alone = [] if id_ else unlinked(snapshot)
-    if not ids and not alone:
-        command = (add_command(program(), "ID"),)
-        report.section(None, [Finding(_REGISTRY, "failed", "no IdentityProvider is stored", command=command)])
+def _by_check(findings: Iterable[Finding]) -> list[list[Finding]]:
+    return [list(group) for _, group in groupby(findings, key=lambda finding: (finding.check, finding.remedy))]
+
+
+def _database(runtime: Runtime) -> Finding:
+    try:
+        runtime.prepare_tables()
+    except (Refusal, SQLAlchemyError, OSError) as error:
+        return Finding("database", "failed", "; ".join(reasons(error)), DATABASE)
+    return Finding("database", "ok", "it answers, and our tables are there")
+
+
+def _sql(runtime: Runtime) -> list[Finding]:
+    return [Finding("sql", "failed", str(fault), SQL) for fault in runtime.faults_of_sql()]
+
+
+def _stored_users(runtime: Runtime, ids: Collection[str]) -> Collection[str] | None:
+    try:
+        return runtime.accounts.stored_among(ids)
+    except DatabaseUnavailable:
+        return None
+
+
+def _examine_all(
+    runtime: Runtime, snapshot: RegistrySnapshot, examined: Examined, login: Login, report: Report
+) -> None:
+    """Examine each of `examined`; providers that are not active, and that nobody asked for, are only named."""
+    ids = examined.providers
+    if examined.left_out is not None:
+        name = f"TokenIntrospector/{examined.left_out}"
+        report.section(None, check_left_out(snapshot, examined.left_out), heading=name)
+    elif not ids and not examined.alone:
+        report.section(None, check_any(snapshot, program()))
+    if login.is_given and len(ids) > 1:
+        raise click.UsageError(f"one provider must be named for a login: {', '.join(ids)}")
+    if login.is_given and not ids and examined.is_asked_for:
+        raise click.UsageError("that introspector belongs to no provider that has a login")
     if len(ids) > 1:
-        if login.is_given:
-            raise click.UsageError(f"one provider must be named for a login: {', '.join(ids)}")
         # What the environment holds is for one of them, and must not reach the others.
         login = Login(scope=login.scope)
     for provider_id in ids:
-        passed_over = None if id_ else switched_off(snapshot, provider_id)
+        passed_over = None if examined.is_asked_for else switched_off(snapshot, provider_id)
         findings = examine(runtime.http, snapshot, provider_id, login, program=program())
         report.section(provider_id, [passed_over] if passed_over else findings)
-    for link in alone:
-        findings = examine_unlinked(runtime.http, snapshot, link, program=program())
+    for link in examined.alone:
+        findings = examine_unlinked(runtime.http, snapshot, link, program=program(), is_asked_for=examined.is_asked_for)
         report.section(None, findings, heading=link.settings.name)
 
 
-def _snapshot(runtime: Runtime, report: _Report) -> RegistrySnapshot | None:
-    """What is in force, with what is wrong with the registry reported; none: nothing can be in force."""
+def _snapshot(runtime: Runtime) -> tuple[RegistrySnapshot | None, Exception | None]:
+    """What is in force, none: nothing can be; and what is wrong with the registry, none: nothing."""
     try:
-        return runtime.registry.load()
-    except (Rejected, DatabaseUnavailable) as error:
-        report.section(None, [Finding(_REGISTRY, "failed", reason) for reason in reasons(error)])
+        return runtime.registry.load(), None
+    except (Rejected, Refusal, SQLAlchemyError, OSError) as error:
+        fault = error
     try:
-        return runtime.registry.current()
-    except (RegistryUnavailable, DatabaseUnavailable):
-        return None
+        return runtime.registry.current(), fault
+    except Refusal:
+        return None, fault
+
+
+def _of_registry(
+    fault: Exception | None, database: Finding, snapshot: RegistrySnapshot | None, examined: Examined
+) -> Iterator[Finding]:
+    if isinstance(fault, Rejected):
+        yield from _of_resources(fault.issues, snapshot, examined)
+    elif database.mark == "failed" and isinstance(fault, DatabaseUnavailable):
+        yield Finding(_REGISTRY, "skipped", "it is in the database")
+    elif fault is not None:
+        yield from (Finding(_REGISTRY, "failed", reason) for reason in reasons(fault))
+
+
+def _of_resources(issues: Iterable[Issue], snapshot: RegistrySnapshot | None, examined: Examined) -> Iterator[Finding]:
+    """What is wrong with resources, without what is said where introspectors are looked at."""
+    told = frozenset[Issue]() if snapshot is None else examined.faults(snapshot)
+    remedy = IN_FILE if application().registry_file else IN_DATABASE
+    for issue in issues:
+        # Before the name stands where the registry is.
+        if issue._replace(resource=issue.resource.rpartition(" ")[2]) not in told:
+            put = () if snapshot is None else for_absent(snapshot, [issue])
+            yield Finding(_REGISTRY, "failed", str(issue), put or remedy)
 
 
 def _prompted(text: str, option: str) -> str:

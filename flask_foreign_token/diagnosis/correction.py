@@ -96,7 +96,7 @@ class Correction:
         places = " and ".join(f"{attribute} of {'/'.join(key)}" for key, attribute in naming.items())
         lines += [f"If {issuer} is the iss of its tokens, set {places} to that."] if places else []
         provider = self._trust.provider
-        if provider is not None and provider.client is not None and provider.client.secret is not None:
+        if provider is not None and provider.client is not None and isinstance(provider.client.secret, str):
             key = ("IdentityProvider", provider.id)
             lines += [_BOUND.format("/".join(key))] if key in keys else []
         return tuple(lines), rewriting(self._program, *keys) if keys else ()

@@ -141,7 +141,7 @@ class Failures:
     @property
     def _has_secret(self) -> bool:
         provider = self._trust.provider
-        return provider is not None and provider.client is not None and provider.client.secret is not None
+        return provider is not None and provider.client is not None and isinstance(provider.client.secret, str)
 
     def _unreached(self, check: str, location: Location, failure: ProviderUnavailable, otherwise: Remedy) -> Finding:
         address = location.endpoint.known or ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from ..errors import ProviderUnavailable
+from ..errors import ProviderUnavailable, Rejected
 from ..http import Http
 from ..introspection.addresses import at_backchannel, origin_of
 from ..introspection.endpoints import DiscoveredEndpoint
@@ -17,6 +17,7 @@ from ..registry.linking import Linked
 from ..registry.resources import IdentityProvider
 from ..registry.snapshot import RegistrySnapshot
 from .clock import ClockCheck
+from .commands import rewriting
 from .correction import Correction
 from .discovered import Failures, Location
 from .findings import Finding
@@ -24,8 +25,9 @@ from .grants import GrantChecks, Login, TokenEndpoint
 from .introspection import check_introspection
 from .keys import check_keys
 from .reach import BINDING, Descriptions, Found, look_for_metadata, origins_of, origins_of_secret
-from .remedies import of_product
-from .trust import Trust, check_policies, check_trust, check_unlinked
+from .remedies import SECRET, of_product
+from .secrets import for_absent
+from .trust import Trust, check_policies, check_trust, check_unlinked, secret_holder
 
 _BASIC = ("client_secret_basic",)
 # How clients authenticate where the metadata does not say (RFC 8414 section 2).
@@ -53,7 +55,7 @@ def examine(
         if provider is not None and trust.links:
             yield from check_policies(snapshot, provider_id, trust.links, program)
         return
-    visit = _Visit(http, snapshot, trust, program)
+    visit = _Visit(http, snapshot, trust, program, asks_for_tokens=bool(login.given))
     yield from visit.suited(_examined(visit, http, snapshot, provider, login, program))
 
 
@@ -62,14 +64,15 @@ def _examined(
 ) -> Iterator[Finding]:
     """What :func:`examine` finds of a provider that is in force."""
     found, trust = visit.found, visit.trust
-    is_wrong = found.mismatch is not None
-    yield from check_policies(snapshot, provider.id, trust.links, program, issuer_is_wrong=is_wrong)
+    yield from check_policies(snapshot, provider.id, trust.links, program, issuer_is_wrong=found.is_wrong)
     yield visit.discovery()
     yield from visit.sources()
     userinfo = _userinfo_of(http, provider)
     yield from visit.userinfo(userinfo)
-    complete = login.completed(provider)
-    if complete.lacking:
+    complete = _completed(login, provider, trust, snapshot, program)
+    if isinstance(complete, Finding):
+        yield complete
+    elif complete.lacking:
         yield _not_asked_for(login.given, complete.lacking)
     else:
         endpoint = _token_endpoint(http, provider, trust, found, is_stored=complete.secret_is_stored)
@@ -87,17 +90,19 @@ def _examined(
     yield visit.clock.found()
 
 
-def examine_unlinked(http: Http, snapshot: RegistrySnapshot, link: Linked, *, program: str) -> Iterator[Finding]:
+def examine_unlinked(
+    http: Http, snapshot: RegistrySnapshot, link: Linked, *, program: str, is_asked_for: bool = False
+) -> Iterator[Finding]:
     """As :func:`examine`, for an introspector that belongs to no provider; no token is asked for.
 
     :param link: one of :func:`.trust.unlinked`.
+    :param is_asked_for: whether somebody named it, so that it should be active.
     """
-    yield from check_unlinked(link, program)
+    yield from check_unlinked(snapshot, link, program, is_asked_for=is_asked_for)
     if not link.in_force:
         return
     visit = _Visit(http, snapshot, Trust(None, [link]), program)
-    is_wrong = visit.found.mismatch is not None
-    policies = check_policies(snapshot, link.settings.id, [link], program, issuer_is_wrong=is_wrong)
+    policies = check_policies(snapshot, link.settings.id, [link], program, issuer_is_wrong=visit.found.is_wrong)
     yield from visit.suited(policies)
     yield from visit.suited([visit.discovery()])
     yield from visit.suited(visit.sources())
@@ -109,15 +114,18 @@ class _Visit:
 
     :param trust: with every introspector of the provider.
     :param program: how the command line is called, for remedies that are commands.
+    :param asks_for_tokens: whether somebody said with what to ask for tokens.
     """
 
-    def __init__(self, http: Http, snapshot: RegistrySnapshot, trust: Trust, program: str) -> None:
+    def __init__(
+        self, http: Http, snapshot: RegistrySnapshot, trust: Trust, program: str, *, asks_for_tokens: bool = False
+    ) -> None:
         self._http = http
         self._program = program
         self.trust = replace(trust, links=trust.in_force)
         self.clock = ClockCheck(self.trust.leeway)
         descriptions = Descriptions(http, self.clock)
-        self.found = look_for_metadata(descriptions, self.trust)
+        self.found = look_for_metadata(descriptions, self.trust, asks_for_tokens=asks_for_tokens)
         correction = Correction(snapshot, trust, descriptions, program)
         self.failures = Failures(descriptions, self.trust, self.found, correction, program)
 
@@ -160,6 +168,19 @@ def _userinfo_of(http: Http, provider: IdentityProvider) -> Location | None:
     if provider.userinfo_source == "id-token":
         return None
     return Location.of_userinfo(Endpoints(http, MetadataDirectory(http, grace=0.0)).userinfo(provider), provider)
+
+
+def _completed(
+    login: Login, provider: IdentityProvider, trust: Trust, snapshot: RegistrySnapshot, program: str
+) -> Login | Finding:
+    try:
+        return login.completed(provider, snapshot.secrets)
+    except Rejected as unreadable:
+        key, reason = ("IdentityProvider", provider.id), f"none is asked for: {unreadable}"
+        if any(link.issues and secret_holder(link) == key for link in trust.links):
+            return Finding("token", "skipped", f"{reason}, which keeps an introspector out of service too")
+        put = for_absent(snapshot, unreadable.issues)
+        return Finding("token", "failed", reason, put or SECRET, () if put else rewriting(program, key))
 
 
 def _not_asked_for(given: Sequence[str], lacking: Sequence[str]) -> Finding:

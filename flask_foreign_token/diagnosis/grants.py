@@ -8,15 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
-from ..errors import InsufficientScope, InvalidToken, ProviderUnavailable, Refusal
+from ..errors import InsufficientScope, InvalidToken, Issue, ProviderUnavailable, Refusal, Rejected
 from ..http import Answer, Http
 from ..introspection.choosing import UnknownIssuer
 from ..introspection.client_authentication import ClientAuthentication
 from ..introspection.token import Credential, Introspector, Token
 from ..printable import in_ascii
-from ..registry.fields import MASK
+from ..registry.fields import MASK, SecretReference
 from ..registry.linking import Linked
 from ..registry.resources import IdentityProvider
+from ..registry.secret_sources import Reading
 from ..users.userinfo import UserinfoEndpoint
 from . import remedies
 from .clock import ClockCheck
@@ -70,15 +71,22 @@ class Login:
         parts = {"--client-id": self.client_id, "--client-secret or --username": self.client_secret or self.username}
         return [options for options, value in parts.items() if not value]
 
-    def completed(self, provider: IdentityProvider) -> Login:
-        """With what the `client` stored at `provider` has, where nothing else was given."""
+    def completed(self, provider: IdentityProvider, secrets: Mapping[SecretReference, Reading]) -> Login:
+        """With what the `client` stored at `provider` has, where nothing else was given.
+
+        :param secrets: where the references of `provider` led.
+        :raises Rejected: its secret is needed and cannot be read; names the reference.
+        """
         client = provider.client
         if client is None or self.client_id not in (None, client.id):
             return self
         if self.client_secret or not client.secret:
             return replace(self, client_id=client.id)
+        secret = client.secret
+        if isinstance(secret, SecretReference):
+            secret = _followed(secrets[secret], f"IdentityProvider/{provider.id}")
         named = replace(self, client_is_stored=not self.is_given)
-        return replace(named, client_id=client.id, client_secret=client.secret, secret_is_stored=True)
+        return replace(named, client_id=client.id, client_secret=secret, secret_is_stored=True)
 
     def forms(self) -> Iterator[tuple[str, dict[str, str]]]:
         """The name of each grant, and what its form holds beside the client."""
@@ -254,6 +262,15 @@ class GrantChecks:
         except ProviderUnavailable as unavailable:
             return self._failures.of(check, "", location, unavailable, remedies.USERINFO)
         return Finding(check, "ok", f"{location.shown} speaks of the same subject, in {_counted(claims)}")
+
+
+def _followed(reading: Reading, provider: str) -> str:
+    """
+    :raises Rejected: there is no secret.
+    """
+    if reading.text is None:
+        raise Rejected([Issue(provider, "client.secret", reading.fault)])
+    return reading.text
 
 
 def _taken(check: str, token: Token) -> Finding:

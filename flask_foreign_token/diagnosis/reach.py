@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import cast
@@ -20,7 +20,7 @@ from ..registry.resources import IdentityProvider
 from ..registry.schemas import ClientSchema
 from . import remedies
 from .clock import ClockCheck
-from .findings import Finding
+from .findings import Finding, Mark
 from .remedies import Remedy
 from .trust import Trust
 
@@ -46,6 +46,11 @@ class Found:
     metadata: ServerMetadata | None = None
     base: str | None = None
     mismatch: IssuerMismatch | None = None
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the issuer is to be put right before anything else."""
+        return self.mismatch is not None and self.finding.mark == "failed"
 
 
 class Descriptions:
@@ -101,22 +106,27 @@ def origins_of_secret(provider: IdentityProvider) -> frozenset[str]:
     return frozenset(origin_of(getattr(provider, name) or "") for name in BINDING) - {""}
 
 
-def look_for_metadata(descriptions: Descriptions, trust: Trust) -> Found:
+def look_for_metadata(descriptions: Descriptions, trust: Trust, *, asks_for_tokens: bool = False) -> Found:
     """Discover the provider, at whichever address answers first.
 
-    Tokens are checked without it as long as what is needed is stored, so that it may be missing.
+    Tokens are checked without it as long as what is needed is stored, so that it may be missing. Then `jwt.iss` is only
+    compared, and not called, unless the provider's `issuer` is stored.
+
+    :param asks_for_tokens: whether somebody said with what to ask for tokens, so that a token endpoint is needed too.
     """
-    issuer, is_needed = trust.issuer or "", _discovers(trust)
+    issuer, is_asked_for = trust.issuer or "", _is_asked_for(trust, asks_for_tokens=asks_for_tokens)
     mismatches: list[Found] = []
     silent: dict[str, Remedy] = {}
     reasons: list[str] = []
     answered = False
-    for address in _addresses_of(trust, issuer):
+    addresses = _addresses_of(trust, issuer, is_asked_for=is_asked_for)
+    for address in addresses:
         try:
             metadata = descriptions.of(issuer, address)
         except IssuerMismatch as mismatch:
             # A host of keys may be another issuer's as well.
-            finding = Finding("discovery", "failed", str(mismatch), remedies.ISSUER_AND_ADDRESS)
+            mark: Mark = "failed" if is_asked_for else "warning"
+            finding = Finding("discovery", mark, str(mismatch), remedies.ISSUER_AND_ADDRESS)
             mismatches.append(Found(finding, base=address, mismatch=mismatch))
         except NoMetadata:
             answered = True
@@ -126,15 +136,20 @@ def look_for_metadata(descriptions: Descriptions, trust: Trust) -> Found:
             reasons.append(remedies.reason_of(unavailable))
         except Rejected as rejected:
             if any(issue.resource for issue in rejected.issues):
-                return Found(_malformed(rejected, is_needed=is_needed))
+                return Found(_malformed(rejected, is_needed=_discovers(trust)))
             reasons.append(f"{in_ascii(address)}: {rejected.issues[0].message}")
         else:
             return Found(Finding("discovery", "ok", _place(metadata, silent)), metadata, address)
-    if not issuer:
-        reasons.append("nobody names the issuer, so that no metadata can be looked for")
     if mismatches:
         return mismatches[0]
-    return Found(_nothing_found(answered, silent, reasons, is_needed=is_needed))
+    if not addresses:
+        return Found(Finding("discovery", "skipped", _unasked(issuer)))
+    reason = "; ".join(reasons)
+    return Found(
+        _no_metadata(reason, is_needed=_discovers(trust))
+        if answered
+        else _unreached(reason, silent, is_asked_for=is_asked_for)
+    )
 
 
 def _endpoints(links: Iterable[Linked]) -> list[Endpoint]:
@@ -172,8 +187,9 @@ def stored_addresses(trust: Trust) -> list[str]:
     return [address for address in addresses if address]
 
 
-def _addresses_of(trust: Trust, issuer: str) -> list[str]:
-    """Where the metadata may be: with the issuer's path at each host whose endpoints are stored, then at the issuer.
+def _addresses_of(trust: Trust, issuer: str, *, is_asked_for: bool) -> list[str]:
+    """Where the metadata may be: with the issuer's path at each host whose endpoints are stored, then at the issuer if
+    discovery is asked for.
 
     None where `issuer` is no address, as no metadata can name it then.
     """
@@ -183,7 +199,9 @@ def _addresses_of(trust: Trust, issuer: str) -> list[str]:
     named = trust.provider.issuer if trust.provider is not None else None
     if named and origin_of(named):
         addresses.append(named)
-    return list(dict.fromkeys([*filter(None, addresses), issuer]))
+    if is_asked_for:
+        addresses.append(issuer)
+    return list(dict.fromkeys(filter(None, addresses)))
 
 
 def _place(metadata: ServerMetadata, silent: Iterable[str]) -> str:
@@ -203,6 +221,15 @@ def _discovers(trust: Trust) -> bool:
     )
 
 
+def _is_asked_for(trust: Trust, *, asks_for_tokens: bool) -> bool:
+    """Whether the issuer may be called for its metadata: for what is not stored, or as the provider's `issuer` is."""
+    provider = trust.provider
+    if provider is None:
+        return _discovers(trust)
+    needs_endpoint = asks_for_tokens and provider.token_endpoint is None
+    return needs_endpoint or provider.issuer is not None or _discovers(trust)
+
+
 def _malformed(rejected: Rejected, *, is_needed: bool) -> Finding:
     reason = f"the metadata is not as it should be: {'; '.join(map(str, rejected.issues))}"
     if is_needed:
@@ -210,12 +237,24 @@ def _malformed(rejected: Rejected, *, is_needed: bool) -> Finding:
     return Finding("discovery", "warning", reason)
 
 
-def _nothing_found(answered: bool, silent: Mapping[str, Remedy], reasons: Sequence[str], *, is_needed: bool) -> Finding:
-    reason = "; ".join(reasons)
-    if answered and is_needed:
+def _unasked(issuer: str) -> str:
+    if not issuer:
+        return "nobody names the issuer, so that no metadata can be looked for"
+    if not origin_of(issuer):
+        return "jwt.iss is no address, so that no metadata can name it"
+    return "no metadata is needed, and jwt.iss is only compared with what tokens say"
+
+
+def _no_metadata(reason: str, *, is_needed: bool) -> Finding:
+    if is_needed:
         return Finding("discovery", "failed", f"there is no metadata, and it must give addresses: {reason}", _ISSUER)
-    if answered:
-        return Finding("discovery", "warning", f"there is no metadata, and none is needed while tokens pass: {reason}")
-    if silent:
-        return Finding("discovery", "failed", reason, tuple(dict.fromkeys(chain.from_iterable(silent.values()))))
-    return Finding("discovery", "skipped", reason or "jwt.iss is no address, so that no metadata can name it")
+    return Finding("discovery", "warning", f"there is no metadata, and none is needed while tokens pass: {reason}")
+
+
+def _unreached(reason: str, silent: Mapping[str, Remedy], *, is_asked_for: bool) -> Finding:
+    remedy = tuple(dict.fromkeys(chain.from_iterable(silent.values())))
+    if not silent:
+        return Finding("discovery", "skipped", reason)
+    if is_asked_for:
+        return Finding("discovery", "failed", reason, remedy)
+    return Finding("discovery", "warning", f"none is needed while tokens pass: {reason}", remedy)

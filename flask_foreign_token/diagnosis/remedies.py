@@ -34,6 +34,26 @@ POLICY: Remedy = ("This one lets in all users of the provider:",)
 GUARD: Remedy = (
     "Store that policy with `apply FILE`, or correct its name in require_policy; until then nobody gets in.",
 )
+DATABASE: Remedy = (
+    "See that the database answers at the address of SQLALCHEMY_DATABASE_URI, or of the bind of the users.",
+    "Until then what was in force before goes on where it runs, and nothing is in force where it starts.",
+)
+IN_DATABASE: Remedy = (
+    "`apply` writes a resource anew, `delete TYPE ID` takes it out; until then what it is about is denied.",
+)
+IN_FILE: Remedy = ("Correct the file; until then what was in force before stays so, and where it starts nothing is.",)
+PLAIN: Remedy = (
+    'Write {"env": "NAME"} or {"file": "/run/secrets/NAME"} in place of the secret, and let the provider give another,',
+    "since copies of the database still hold the old one.",
+)
+MISPLACED: Remedy = ("Move @require_policy below the route.",)
+UNGUARDED: Remedy = (
+    'Put @require_policy below the route, or set FOREIGN_TOKEN_PROTECT="all" for all views of the app.',
+    "Leave it where everybody is meant, or where something else guards the view.",
+)
+UNMET: Remedy = ("Correct what the policy asks for, or take it out with `delete AccessPolicy ID`.",)
+UNMEANT: Remedy = ("Correct the policy and `apply` it; with --strict, that refuses what it warns of.",)
+NOBODY: Remedy = ("This registers a provider; for tokens that need no user, a TokenIntrospector alone is enough.",)
 SQL: Remedy = (
     "Let FOREIGN_TOKEN_SQL_URI name a database that answers, and a role that can only read.",
     "Until then policies of the engine sql deny.",
@@ -43,7 +63,7 @@ OPAQUE_POLICY: Remedy = (
     "This one lets in whoever brings an opaque token of the issuer:",
 )
 SECRET: Remedy = (
-    "Where a registry file takes the secret from a variable, correct that.",
+    "Where the secret is named by env or file, or a registry file takes it from a variable, correct that.",
     "Else write another in place of the mask, which is shown whatever is stored:",
 )
 KEYS: Remedy = ("See that jwks_uri is that of the very provider, and of the very realm, that issues the tokens.",)

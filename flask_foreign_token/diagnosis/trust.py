@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import Issue
@@ -20,6 +20,8 @@ from . import remedies
 from .admission import admissions, misplaced
 from .commands import applying, rewriting
 from .findings import Finding
+from .left_out import introspectors_left_out, left_out
+from .secrets import for_absent
 
 _INACTIVE = "{} is not active, so none of its tokens is taken"
 _MEANT: Mapping[Kind, str] = {
@@ -72,6 +74,66 @@ class Trust:
         return " and ".join(places)
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """Whom an operator wants to know about.
+
+    :param providers: ids of IdentityProviders.
+    :param alone: introspectors that belong to none.
+    :param is_asked_for: whether somebody named them; else those that are not active are passed over.
+    :param left_out: the id of an introspector that somebody named and that counts as if it were not stored, so that
+        nobody can tell whose it is.
+    """
+
+    providers: Sequence[str]
+    alone: Sequence[Linked] = ()
+    is_asked_for: bool = False
+    left_out: str | None = None
+
+    @classmethod
+    def of(cls, snapshot: RegistrySnapshot, id_: str | None) -> Examined:
+        """All, or whom an id names: a provider, else the provider of that introspector, else the introspector itself.
+
+        :param id_: none: nobody is named.
+        """
+        if id_ is None:
+            return cls(provider_ids(snapshot), unlinked(snapshot))
+        link = next((link for link in snapshot.linked if link.settings.id == id_), None)
+        if any(("IdentityProvider", id_) in stored for stored in (snapshot.resources, snapshot.left_out)):
+            return cls([id_], is_asked_for=True)
+        if ("TokenIntrospector", id_) in snapshot.left_out:
+            return cls([], is_asked_for=True, left_out=id_)
+        if link is not None and link.settings.identity_provider is None:
+            return cls([], [link], is_asked_for=True)
+        return cls([id_ if link is None else link.settings.identity_provider or ""], is_asked_for=True)
+
+    def faults(self, snapshot: RegistrySnapshot) -> frozenset[Issue]:
+        """What keeps introspectors of theirs out of service, which is said where these are looked at."""
+        of_providers = (link for link in snapshot.linked if link.settings.identity_provider in self.providers)
+        links = [link for link in (*of_providers, *self.alone) if link.settings.active]
+        return frozenset(issue for link in links if link.in_force or self.is_asked_for for issue in link.issues)
+
+
+def check_any(snapshot: RegistrySnapshot, program: str) -> Iterator[Finding]:
+    """Look whether there is anything that could take a token; nothing where there is, even if it is left out.
+
+    :param program: how the command line is called, for remedies that are commands.
+    """
+    types = {type_ for type_, _ in (*snapshot.resources, *snapshot.left_out)}
+    command = (add_command(program, "ID"),)
+    if not types:
+        yield Finding("trust", "failed", "nothing is stored, so that no token is taken", remedies.NOBODY, command)
+    elif types.isdisjoint({"IdentityProvider", "TokenIntrospector"}):
+        reason = "nothing takes tokens yet: neither an IdentityProvider nor a TokenIntrospector is stored"
+        yield Finding("trust", "warning", reason, remedies.NOBODY, command)
+
+
+def check_left_out(snapshot: RegistrySnapshot, introspector_id: str) -> Iterator[Finding]:
+    """Say why an introspector counts as if it were not stored."""
+    key = ("TokenIntrospector", introspector_id)
+    yield _left_out("introspector", "/".join(key), left_out(snapshot).get(key, "it cannot be read"))
+
+
 def provider_ids(snapshot: RegistrySnapshot) -> list[str]:
     """Of every IdentityProvider that is stored, sorted."""
     return sorted(id_ for type_, id_ in snapshot.resources if type_ == "IdentityProvider")
@@ -102,43 +164,47 @@ def check_trust(snapshot: RegistrySnapshot, provider_id: str, trust: Trust, prog
 
     :param program: how the command line is called, for remedies that are commands.
     """
+    reason = left_out(snapshot).get(("IdentityProvider", provider_id))
+    if reason is not None:
+        yield _left_out("provider", f"IdentityProvider/{provider_id}", reason)
+        return
     if trust.provider is None:
         yield _not_stored(snapshot, provider_id, program)
         return
     yield _provider(trust.provider, program)
-    if not trust.links:
+    without = introspectors_left_out(snapshot, provider_id)
+    yield from (_left_out("introspector", name, reason) for name, reason in without.items())
+    if not trust.links and not without:
         command = f"{add_command(program, provider_id, trust.provider.issuer)} --replace"
         reason = f"no TokenIntrospector is linked to IdentityProvider/{provider_id}, so none of its tokens is taken"
         yield Finding("introspector", "failed", reason, remedies.UNLINKED, (command,))
         return
     for link in trust.links:
-        yield _introspector(link, trust.provider, program, is_alone=not trust.in_force)
+        yield _introspector(snapshot, link, trust.provider, program, is_alone=not trust.in_force)
         yield _audience(link)
 
 
-def check_guards(faults: Iterable[Issue]) -> Iterator[Finding]:
-    """Name the policies that guards ask for in vain; nothing where there are none.
-
-    :param faults: see :meth:`.Application.faults_of_guards`.
-    """
-    for fault in faults:
-        yield Finding("policy", "failed", str(fault), remedies.GUARD if fault.resource.startswith("view ") else ())
-
-
-def check_unlinked(link: Linked, program: str) -> Iterator[Finding]:
-    """Look at an introspector that belongs to no provider, and at its audience; nobody asked for it.
+def check_unlinked(
+    snapshot: RegistrySnapshot, link: Linked, program: str, *, is_asked_for: bool = False
+) -> Iterator[Finding]:
+    """Look at an introspector that belongs to no provider, and at its audience.
 
     :param program: how the command line is called, for remedies that are commands.
+    :param is_asked_for: whether somebody named it, so that it should be active.
     """
-    if not link.settings.active:
+    if not link.settings.active and not is_asked_for:
         yield Finding("introspector", "skipped", _INACTIVE.format(link.settings.name))
         return
-    yield _introspector(link, None, program, is_alone=True)
+    yield _introspector(snapshot, link, None, program, is_alone=True)
     yield _audience(link)
 
 
+def _left_out(check: str, name: str, reason: str) -> Finding:
+    return Finding(check, "failed", f"{name} is left out as if it were not stored: {reason}", remedies.IN_DATABASE)
+
+
 def _not_stored(snapshot: RegistrySnapshot, provider_id: str, program: str) -> Finding:
-    known = provider_ids(snapshot)
+    known = [*provider_ids(snapshot), *(link.settings.id for link in snapshot.linked)]
     meant = difflib.get_close_matches(provider_id, known, n=1)
     commands = [f"{program} doctor {shlex.quote(id_)}" for id_ in meant] or [add_command(program, provider_id)]
     reason = f"IdentityProvider/{provider_id} is not stored{nearest(provider_id, known)}"
@@ -165,7 +231,9 @@ def _inactive(check: str, key: Key, program: str) -> Finding:
     return Finding(check, "failed", _INACTIVE.format("/".join(key)), ("Set active to true:",), command)
 
 
-def _introspector(link: Linked, provider: IdentityProvider | None, program: str, *, is_alone: bool) -> Finding:
+def _introspector(
+    snapshot: RegistrySnapshot, link: Linked, provider: IdentityProvider | None, program: str, *, is_alone: bool
+) -> Finding:
     """
     :param is_alone: whether no other introspector of the provider is in force.
     """
@@ -176,7 +244,9 @@ def _introspector(link: Linked, provider: IdentityProvider | None, program: str,
         return Finding("introspector", "skipped", f"{name} is not active, and counts as absent beside the others")
     if link.issues:
         reason = f"out of service: {'; '.join(map(str, link.issues))}"
-        return Finding("introspector", "failed", reason, remedies.SECRET, rewriting(program, secret_holder(link)))
+        put = for_absent(snapshot, link.issues)
+        command = () if put else rewriting(program, secret_holder(link))
+        return Finding("introspector", "failed", reason, put or remedies.SECRET, command)
     found = f"{name} takes {_tokens_of(link)}"
     if provider is None:
         found += "; no provider is linked, so that its tokens have no user"

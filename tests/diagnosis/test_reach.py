@@ -13,9 +13,10 @@ from flask_foreign_token.testing import Issuer
 from ..apps import Resource, introspector, policy, provider
 from ..introspection.signing import jwk
 from ..publishing import OPENID, Publisher, metadata
-from .checking import about, examined, trusting
+from .checking import CLIENT, about, examined, trusting
 
 ISSUER = "https://id.invalid/realms/clinic"
+SECRET = "a secret of more than thirty-two octets"
 
 
 def resources(publisher: Publisher, *, jwt: Resource = {}, **attributes: object) -> list[Resource]:  # noqa: B006
@@ -55,9 +56,41 @@ def test_the_issuer_is_looked_at_where_no_stored_address_has_its_document(
 ) -> None:
     publisher.publish(f"{own_issuer.path}{OPENID}", metadata("https://other.example"))
 
-    finding = about(examined(http, resources(publisher, jwt={"iss": own_issuer.issuer})), "discovery")
+    body = resources(publisher, jwt={"iss": own_issuer.issuer}, issuer=own_issuer.issuer)
+    finding = about(examined(http, body), "discovery")
 
     assert (finding.mark, finding.found) == ("ok", f"{own_issuer.discovery_url} names the issuer")
+
+
+@pytest.mark.parametrize("stored", ["secret", "keys", "jwks_uri"])
+def test_an_issuer_that_nothing_asks_for_is_not_called(
+    http: Http, publisher: Publisher, own_issuer: Issuer, stored: str
+) -> None:
+    body = resources(publisher, jwt={"iss": own_issuer.issuer})
+    key = {"kty": "OCT", "alg": "HS256", "format": "plain", "k": SECRET}
+    if stored != "jwks_uri":
+        del body[1]["jwks_uri"]
+        body[1]["jwt"] |= {"secret": SECRET} if stored == "secret" else {"keys": [key]}
+
+    findings = examined(http, body)
+
+    assert about(findings, "discovery").mark == ("warning" if stored == "jwks_uri" else "skipped")
+    assert about(findings, "keys").mark == "ok"
+    assert own_issuer.requests["discovery"] == 0
+
+
+def test_where_nothing_asks_for_it_the_reason_is_told(http: Http) -> None:
+    body = [provider("keycloak"), introspector("i", jwt={"iss": ISSUER, "secret": SECRET}), policy("all")]
+
+    finding = about(examined(http, body), "discovery")
+
+    assert finding.found == "no metadata is needed, and jwt.iss is only compared with what tokens say"
+
+
+def test_who_asks_for_a_token_asks_for_its_endpoint(http: Http, own_issuer: Issuer) -> None:
+    body = [provider("keycloak"), introspector("i", jwt={"iss": own_issuer.issuer, "secret": SECRET}), policy("all")]
+
+    assert about(examined(http, body, CLIENT), "discovery").mark == "ok"
 
 
 def test_an_address_that_does_not_answer_is_told_where_another_does(http: Http, publisher: Publisher) -> None:
@@ -89,11 +122,20 @@ def test_the_stored_issuer_is_looked_at_too(http: Http, publisher: Publisher) ->
 def test_a_document_of_another_issuer_fails(http: Http, publisher: Publisher) -> None:
     publisher.publish(f"/realms/clinic{OPENID}", metadata("https://other.example"))
 
-    finding = found(http, publisher, "discovery")
+    finding = found(http, publisher, "discovery", issuer=ISSUER)
 
     assert finding.mark == "failed"
     assert "names https://other.example" in finding.found
     assert "What is compared and what is called are two things." in finding.remedy
+
+
+def test_one_at_a_host_of_keys_is_a_warning_where_no_metadata_is_asked_for(http: Http, publisher: Publisher) -> None:
+    publisher.publish(f"/realms/clinic{OPENID}", metadata("https://other.example"))
+
+    findings = examined(http, resources(publisher)[:2])
+
+    assert about(findings, "discovery").mark == "warning"
+    assert about(findings, "policy").mark == "failed"
 
 
 def test_a_document_with_faults_is_no_reason_to_refuse_tokens(http: Http, publisher: Publisher) -> None:
@@ -112,7 +154,7 @@ def test_nor_is_one_that_is_missing(http: Http, publisher: Publisher) -> None:
 
 
 def test_a_provider_that_is_down_fails_with_every_address_that_was_tried(http: Http, own_issuer: Issuer) -> None:
-    resources = trusting(own_issuer)
+    resources = trusting(own_issuer, issuer=own_issuer.issuer)
     with own_issuer.down():
         findings = examined(http, resources)
 
@@ -124,9 +166,17 @@ def test_a_provider_that_is_down_fails_with_every_address_that_was_tried(http: H
     assert about(findings, "clock").mark == "skipped"
 
 
+def test_that_it_is_down_is_a_warning_where_no_metadata_is_asked_for(http: Http, own_issuer: Issuer) -> None:
+    resources = trusting(own_issuer)
+    with own_issuer.down():
+        findings = examined(http, resources)
+
+    assert (about(findings, "discovery").mark, about(findings, "keys").mark) == ("warning", "failed")
+
+
 def test_an_issuer_that_is_no_address_is_not_called(http: Http, own_issuer: Issuer) -> None:
     body = trusting(own_issuer)
-    body[1] = introspector("i", jwt={"iss": "clinic", "secret": "a secret of more than thirty-two octets"})
+    body[1] = introspector("i", jwt={"iss": "clinic", "secret": SECRET})
     body[0] = provider("keycloak")
 
     findings = examined(http, body)
