@@ -5,6 +5,7 @@ from __future__ import annotations
 from .doctor import doctor
 from .explain import explain
 from .failures import Commands
+from .history import history, rollback
 from .identifiers import link, rebind, unlink
 from .personal_data import export_user, forget
 from .policy import policy
@@ -30,5 +31,5 @@ commands = Commands(
 )
 for _command in (link, unlink, rebind, export_user, forget):
     users.add_command(_command)
-for _command in (provider, apply, list_, get, delete, export, users, policy, doctor, explain):
+for _command in (provider, apply, list_, get, delete, export, history, rollback, users, policy, doctor, explain):
     commands.add_command(_command)

@@ -14,13 +14,17 @@ _FRACTION = re.compile(r"\.[0-9]+")
 
 
 def table_of(type_: str, bodies: Sequence[Body]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows, without the columns in which there is nothing.
+    """Headings and rows, without the columns in which there is nothing to know: nothing at all, or that all are active.
 
     :param type_: of all `bodies`.
     """
-    columns = [(heading, list(map(value, bodies))) for heading, value in (*_FIRST, *_OWN[type_])]
-    headings, cells = zip(*((heading, cells) for heading, cells in columns if any(cells)), strict=True)
+    columns = [(heading, list(map(value, bodies))) for heading, value in (_ID, _ACTIVE, *_OWN[type_])]
+    headings, cells = zip(*((heading, cells) for heading, cells in columns if _tells(heading, cells)), strict=True)
     return list(headings), list(map(list, zip(*cells, strict=True)))
+
+
+def _tells(heading: str, cells: Sequence[str]) -> bool:
+    return any(cell != "yes" for cell in cells) if heading == "active" else any(cells)
 
 
 def text_of(value: object) -> str:
@@ -57,6 +61,12 @@ def at(value: object, *path: str) -> object:
             return None
         value = value.get(name)
     return value
+
+
+def provider_of(introspector: Body) -> str:
+    """The id of the IdentityProvider that it is linked to; empty: none."""
+    reference = introspector.get("identity_provider")
+    return str(at(reference, "id") or at(reference, "reference") or "").removeprefix("IdentityProvider/")
 
 
 def _attribute(*path: str, default: object = None) -> Callable[[Body], str]:
@@ -100,11 +110,8 @@ def _audience(body: Body) -> str:
     return clients and f"of clients: {clients}"
 
 
-def _provider(body: Body) -> str:
-    return text_of(body.get("identity_provider")).removeprefix("IdentityProvider/")
-
-
-_FIRST: Sequence[Column] = (("id", _attribute("id")), ("active", _attribute("active", default=True)))
+_ID: Column = ("id", _attribute("id"))
+_ACTIVE: Column = ("active", _attribute("active", default=True))
 _LAST_UPDATED: Column = ("last updated", last_updated)
 _OWN: Mapping[str, Sequence[Column]] = {
     "IdentityProvider": (
@@ -118,7 +125,7 @@ _OWN: Mapping[str, Sequence[Column]] = {
         ("keys from", _keys),
         ("asks", _asks),
         ("audience", _audience),
-        ("provider", _provider),
+        ("provider", provider_of),
     ),
     "AccessPolicy": (
         ("engine", _attribute("engine")),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shlex
+import socket
 from typing import TYPE_CHECKING
 
 import click
 from flask import current_app
 from flask.cli import ScriptInfo
+
+from ..printable import printable
 
 if TYPE_CHECKING:
     from ..application import Application
@@ -52,3 +56,16 @@ def program() -> str:
     if not app or app == os.environ.get("FLASK_APP"):
         return "flask foreign-token"
     return f"flask --app {shlex.quote(app)} foreign-token"
+
+
+def author() -> str:
+    """Who runs the command, for the history: ``cli:NAME@HOST``."""
+    return printable(f"cli:{_user()}@{socket.gethostname()}")
+
+
+def _user() -> str:
+    """The name of who is logged in; in a container whose user has none, its number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return str(os.getuid())

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import click
 from flask.cli import AppGroup
@@ -13,7 +14,7 @@ from flask.cli import AppGroup
 from ..diagnosis.admission import admissions
 from ..diagnosis.remedies import for_outage, reason_of
 from ..errors import Conflict, ProviderUnavailable, Rejected
-from ..introspection.discovery import IssuerMismatch, NoMetadata, ServerMetadata, discover
+from ..introspection.discovery import IssuerMismatch, NoMetadata, ServerMetadata, check_addresses, discover
 from ..registration import (
     Registration,
     activation_command,
@@ -28,12 +29,16 @@ from ..registration import (
 )
 from ..registry.catalog import Shown
 from ..registry.edits import ABSENT, Edit, Outcome
+from ..registry.plan import Change, differences
 from ..registry.resources import Key
 from ..registry.schemas import ID, NO_ID
-from .columns import at, without_meta
-from .current import application, catalog, program
+from .asking import answer, can_ask
+from .columns import at, provider_of, without_meta
+from .current import application, author, catalog, program
 from .failures import Failure, reasons
-from .output import entry, json_option, outcome_of, print_json, print_lines, print_note
+from .output import entry, json_option, print_json, print_lines, print_note
+from .plan import for_programs, lines_of, print_change
+from .progress import progress
 from .quiet import quiet
 
 NOTHING_STORED = "nothing was stored."
@@ -43,14 +48,15 @@ _NAMED = ("resourceType", "id")
 _WIDTH = len("identity_provider.reference")
 _INDENT = 4
 _ANSWERS = "the host answers, so see that the path is right: in Keycloak, /realms/NAME"
-_PRINTABLE = (str.isprintable, "must hold printable characters only")
+_NOT_PRINTABLE = "must hold printable characters only"
+_PRINTABLE = (str.isprintable, _NOT_PRINTABLE)
 
 provider = AppGroup("provider", help="Register identity providers.")
 
 
 @provider.command("add", short_help="Register a provider by its issuer.")
-@click.argument("id_", metavar="ID")
-@click.option("--issuer", metavar="URL", required=True, help="What the iss of its tokens is, character by character.")
+@click.argument("id_", metavar="ID", required=False)
+@click.option("--issuer", metavar="URL", help="What the iss of its tokens is, character by character.")
 @click.option("--backchannel", metavar="URL", help="Where the issuer is reached from here, if not at its own address.")
 @click.option("--audience", "audiences", metavar="A", multiple=True, help="What aud must name; any of several.")
 @click.option(
@@ -64,8 +70,8 @@ provider = AppGroup("provider", help="Register identity providers.")
 @click.option("--replace", "overwrites", is_flag=True, help="Update what is stored under the same ids.")
 @json_option
 def add(
-    id_: str,
-    issuer: str,
+    id_: str | None,
+    issuer: str | None,
     backchannel: str | None,
     audiences: tuple[str, ...],
     client_ids: tuple[str, ...],
@@ -84,31 +90,41 @@ def add(
     stays while issuer and endpoints do, also where an endpoint is added below the issuer; where they change, it must be
     written again.
 
+    It prints what it stored, and every place at which that differs from what was stored before.
+
+    On a terminal ID, issuer and audience are asked for where they are left out and cannot be found. Elsewhere nothing
+    is stored, and the command to type is printed.
+
     \b
     Example:
         flask foreign-token provider add keycloak --issuer http://localhost:8180/realms/myrealm --audience account
     """
-    registration = Registration(id_, issuer, backchannel, system, audiences, client_ids)
+    registration = _named(Registration(id_ or "", issuer or "", backchannel, system, audiences, client_ids), overwrites)
     _refuse_untypable(registration)
     _refuse_known(registration)
     default_audience = application().settings.resource
     metadata = _discovered(registration, overwrites)
-    registered = resources_of(registration, metadata)
-    stored = {_key_of(body): catalog().get(_key_of(body)) for body in registered}
+    stored = {_key_of(body): catalog().get(_key_of(body)) for body in resources_of(registration, metadata)}
     _refuse_unreadable(stored)
     _refuse_linked_elsewhere(stored, registration)
-    bodies = [_updated(stored, body, registration) for body in registered]
+    bodies = _bodies(stored, registration, metadata)
     if default_audience is None and not any(map(_names_audience, bodies)):
-        raise _no_audience(registration, metadata, overwrites)
+        registration = replace(registration, audiences=[_audience(registration, metadata, overwrites)])
+        bodies = _bodies(stored, registration, metadata)
     if not overwrites:
         _refuse_differing(stored, bodies)
     outcomes = _outcomes(edit_of(bodies, stored))
+    changes = [_change(stored, body, outcomes[_key_of(body)]) for body in bodies]
     policies = [shown.body for shown in catalog().list("AccessPolicy")]
-    lacks_policy = not admissions(policies, issuer)
+    lacks_policy = not admissions(policies, registration.issuer)
     if as_json:
-        _print_json(registration, outcomes, lacks_policy)
+        _print_json(registration, changes, lacks_policy)
     else:
-        print_lines([*_registered(bodies, outcomes, default_audience), *_lacking(registration, lacks_policy)])
+        for change, body in zip(changes, bodies, strict=True):
+            print_change(change, applied=True)
+            if change.outcome == "created":
+                print_lines([*_attributes(body, default_audience)])
+        print_lines([*_lacking(registration, lacks_policy)])
     if offers_nothing_verifiable(metadata):
         print_note("the provider names the algorithms that it signs with, and none of them can be verified here")
     for body in bodies:
@@ -116,6 +132,57 @@ def add(
             key = _key_of(body)
             print_note(f"{'/'.join(key)} is not active, so no token is taken. To change that, type:")
             print_note(f"  {activation_command(program(), key)}")
+
+
+def _named(registration: Registration, overwrites: bool) -> Registration:
+    """The same with an id and an issuer.
+
+    :raises Failure: one is missing, and nobody can be asked.
+    """
+    missing = [name for name, text in (("ID", registration.id), ("--issuer", registration.issuer)) if not text]
+    if missing and not can_ask():
+        whole = replace(registration, id=registration.id or "ID", issuer=registration.issuer or "URL")
+        more = [] if registration.audiences or registration.client_ids else ["--audience", "A"]
+        command = addition_command(program(), whole, overwrites=overwrites, more=more)
+        raise Failure(NOTHING_STORED, f"{' and '.join(missing)} must be named. Type:", f"  {command}")
+    if not registration.id:
+        id_ = answer("ID, under which it is stored", _fault_of_id, otherwise=NOTHING_STORED)
+        registration = replace(registration, id=id_)
+    if not registration.issuer:
+        fault = partial(_fault_of_issuer, registration.backchannel)
+        issuer = answer("Issuer, which is the iss of its tokens", fault, otherwise=NOTHING_STORED)
+        registration = replace(registration, issuer=issuer)
+    return registration
+
+
+def _audience(registration: Registration, metadata: ServerMetadata, overwrites: bool) -> str:
+    """What somebody says that the aud of tokens for this app holds.
+
+    :raises Failure: nobody can be asked.
+    """
+    if not can_ask():
+        raise _no_audience(registration, metadata, overwrites)
+    product = product_of(metadata)
+    example = f"{product.title}: {product.audience}" if product.title else product.audience
+    question = f"Audience, which is what the aud of tokens for this app holds ({example})"
+    return answer(question, _fault_of_audience, otherwise=NOTHING_STORED)
+
+
+def _fault_of_id(text: str) -> str:
+    return "" if _is_id(text) else NO_ID
+
+
+def _fault_of_issuer(backchannel: str | None, text: str) -> str:
+    try:
+        check_addresses(application().runtime().http, text, backchannel)
+    except Rejected as rejected:
+        # What is wrong with the backchannel no other answer mends.
+        return "; ".join(issue.message for issue in rejected.issues if issue.path == "issuer")
+    return ""
+
+
+def _fault_of_audience(text: str) -> str:
+    return "" if text and text.isprintable() else _NOT_PRINTABLE
 
 
 def _refuse_untypable(registration: Registration) -> None:
@@ -136,18 +203,12 @@ def _refuse_untypable(registration: Registration) -> None:
 def _refuse_known(registration: Registration) -> None:
     """An issuer has one provider."""
     bodies = [shown.body for shown in catalog().list("TokenIntrospector")]
-    known = (_provider_of(body) for body in bodies if at(body, "jwt", "iss") == registration.issuer)
+    known = (provider_of(body) for body in bodies if at(body, "jwt", "iss") == registration.issuer)
     other = next((id_ for id_ in known if id_ not in ("", registration.id)), None)
     if other is not None:
         command = _command(replace(registration, id=other), overwrites=True)
         reason = f"IdentityProvider/{other} has this issuer already. To change it, type:"
         raise Failure(NOTHING_STORED, reason, f"  {command}")
-
-
-def _provider_of(introspector: Mapping[str, object]) -> str:
-    """The id of the IdentityProvider that it is linked to; empty: none."""
-    reference = introspector.get("identity_provider")
-    return str(at(reference, "id") or at(reference, "reference") or "").removeprefix("IdentityProvider/")
 
 
 def _is_id(text: str) -> bool:
@@ -156,7 +217,7 @@ def _is_id(text: str) -> bool:
 
 def _discovered(registration: Registration, overwrites: bool) -> ServerMetadata:
     try:
-        with quiet():
+        with quiet(), progress(f"asking {registration.backchannel or registration.issuer}"):
             return discover(application().runtime().http, registration.issuer, registration.backchannel)
     except IssuerMismatch as mismatch:
         raise Failure(NOTHING_STORED, *reasons(mismatch), *_meant(registration, mismatch, overwrites)) from None
@@ -214,6 +275,10 @@ def edit_of(bodies: Sequence[Mapping[str, object]], stored: _Stored) -> Edit:
     return Edit(upserts=bodies, expected=expected)
 
 
+def _bodies(stored: _Stored, registration: Registration, metadata: ServerMetadata) -> list[dict[str, object]]:
+    return [_updated(stored, body, registration) for body in resources_of(registration, metadata)]
+
+
 def _updated(stored: _Stored, body: Mapping[str, object], registration: Registration) -> dict[str, object]:
     shown = stored[_key_of(body)]
     return dict(body) if shown is None else updated(without_meta(shown.body), body, registration)
@@ -236,7 +301,7 @@ def _refuse_linked_elsewhere(stored: _Stored, registration: Registration) -> Non
     for key, shown in stored.items():
         if shown is None or shown.key[0] != "TokenIntrospector":
             continue
-        other = _provider_of(shown.body)
+        other = provider_of(shown.body)
         if other not in ("", registration.id):
             reason = f"{'/'.join(key)} is stored, and is that of IdentityProvider/{other}"
             raise Failure(NOTHING_STORED, f"{reason}; use another ID, or delete it first")
@@ -247,15 +312,27 @@ def _names_audience(body: Mapping[str, object]) -> bool:
 
 
 def _refuse_differing(stored: _Stored, bodies: Sequence[Mapping[str, object]]) -> None:
-    present = {key: without_meta(shown.body) for key, shown in stored.items() if shown is not None}
-    differing = ["/".join(_key_of(body)) for body in bodies if present.get(_key_of(body), body) != body]
-    if differing:
-        raise Failure(NOTHING_STORED, f"{', '.join(differing)}: stored with other content; --replace updates it")
+    lines: list[str] = []
+    for change in (_change(stored, body, "updated") for body in bodies):
+        if change.differences:
+            lines.append(f"{'/'.join(change.key)}: stored with other content; --replace updates it")
+            lines += lines_of(change.differences)
+    if lines:
+        raise Failure(NOTHING_STORED, *lines)
+
+
+def _change(stored: _Stored, body: Mapping[str, object], outcome: Outcome) -> Change:
+    """What becomes of a resource; nobody gives another secret here, so that the masks tell enough."""
+    key = _key_of(body)
+    shown = stored[key]
+    if shown is None or outcome != "updated":
+        return Change(key, outcome)
+    return Change(key, outcome, tuple(differences(without_meta(shown.body), body)))
 
 
 def _outcomes(edit: Edit) -> dict[Key, Outcome]:
     try:
-        return catalog().apply(edit)
+        return catalog().apply(edit, by=author())
     except Conflict as conflict:
         reason = "somebody else stored or changed it at the same time; look at it, and repeat this"
         raise Failure(NOTHING_STORED, f"{'/'.join(conflict.key)}: {reason}") from None
@@ -270,18 +347,13 @@ def _key_of(body: Mapping[str, object]) -> Key:
     return str(body["resourceType"]), str(body["id"])
 
 
-def _registered(
-    bodies: Sequence[Mapping[str, object]], outcomes: Mapping[Key, Outcome], default_audience: str | None
-) -> Iterator[str]:
-    for body in bodies:
-        key = _key_of(body)
-        yield f"{outcomes[key]} {'/'.join(key)}"
-        for name, value in body.items():
-            if name not in _NAMED:
-                yield from _attribute(name, value)
-        jwt = body.get("jwt")
-        if isinstance(jwt, Mapping) and not {"aud", "client_id"} & set(jwt):
-            yield from _attribute("jwt.aud", f"{default_audience} (FOREIGN_TOKEN_RESOURCE)")
+def _attributes(body: Mapping[str, object], default_audience: str | None) -> Iterator[str]:
+    for name, value in body.items():
+        if name not in _NAMED:
+            yield from _attribute(name, value)
+    jwt = body.get("jwt")
+    if isinstance(jwt, Mapping) and not {"aud", "client_id"} & set(jwt):
+        yield from _attribute("jwt.aud", f"{default_audience} (FOREIGN_TOKEN_RESOURCE)")
 
 
 def _attribute(name: str, value: object) -> Iterator[str]:
@@ -304,7 +376,7 @@ def _lacking(registration: Registration, lacks_policy: bool) -> Iterator[str]:
     yield from policy_command(program(), registration.id, registration.issuer)
 
 
-def _print_json(registration: Registration, outcomes: Mapping[Key, Outcome], lacks_policy: bool) -> None:
-    stored = [outcome_of(key, outcome) for key, outcome in outcomes.items()]
+def _print_json(registration: Registration, changes: Sequence[Change], lacks_policy: bool) -> None:
+    stored = [for_programs(change, applied=True) for change in changes]
     lacking = [users_policy(registration.id, registration.issuer)] if lacks_policy else []
     print_json({"stored": stored, "lacking": lacking})

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from ..documents import read_yaml_all
+from ..documents import read_file, read_yaml_all
 from ..errors import Issue, Rejected
 from ..faults import Faults
 from ..registry.resources import Key, identify
 
-MAX_SIZE = 16 * 1024 * 1024
-"""Bytes of the largest file."""
+MAX_NODES = 2_000_000
+"""Keys and values of the YAML in one file. It is the operator's own, so there may be more than a caller may send."""
 
 STANDARD_INPUT = "-"
 
@@ -47,7 +47,7 @@ class Documents:
     def _read(self, file: str, faults: Faults) -> None:
         shown = "standard input" if file == STANDARD_INPUT else file
         try:
-            found = list(_items(read_yaml_all(content(file))))
+            found = list(_items(read_yaml_all(content(file), max_nodes=MAX_NODES)))
         except ValueError as reason:
             raise Rejected([Issue(shown, "", str(reason))]) from None
         if not found:
@@ -81,15 +81,11 @@ def content(file: str) -> bytes:
     """
     try:
         if file == STANDARD_INPUT:
-            raw = sys.stdin.buffer.read(MAX_SIZE + 1)
-        else:
-            with Path(file).open("rb") as stream:
-                raw = stream.read(MAX_SIZE + 1)
+            return read_file(sys.stdin.buffer)
+        with Path(file).open("rb") as stream:
+            return read_file(stream)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
-    if len(raw) > MAX_SIZE:
-        raise ValueError(f"must not be larger than {MAX_SIZE // 1024 // 1024} MiB")
-    return raw
 
 
 def _items(documents: Sequence[object]) -> Iterator[tuple[str, object]]:

@@ -50,6 +50,8 @@ def test_what_is_there_already_is_unchanged(filled_app: Flask, tmp_path: Path) -
         "unchanged IdentityProvider/keycloak",
         "unchanged TokenIntrospector/secret",
         "updated AccessPolicy/known-issuer",
+        '  + matcho.uri: "/x"',
+        "  - matcho.jwt",
         "created AccessPolicy/new",
     ]
 
@@ -58,8 +60,14 @@ def test_programs_get_json(filled_app: Flask, tmp_path: Path) -> None:
     outcomes = printed(filled_app, "apply", written(tmp_path / "all.json", [provider(), policy("new")]))
 
     assert outcomes == [
-        {"resourceType": "IdentityProvider", "id": "keycloak", "outcome": "unchanged"},
-        {"resourceType": "AccessPolicy", "id": "new", "outcome": "created"},
+        {
+            "resourceType": "IdentityProvider",
+            "id": "keycloak",
+            "outcome": "unchanged",
+            "applied": True,
+            "differences": [],
+        },
+        {"resourceType": "AccessPolicy", "id": "new", "outcome": "created", "applied": True, "differences": []},
     ]
 
 

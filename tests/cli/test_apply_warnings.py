@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from ..apps import policy, provider
-from .commands import fill, refused, run, stored, written
+from ..apps import SECRET, policy, provider, trusting_a_secret
+from ..conftest import MakeApp
+from .commands import NAMES, fill, refused, run, stored, written
 
 RIGHT = policy("right", {"jwt": {"iss": "https://issuer.example"}})
 UPPER_CASE = policy("upper", {"jwt": "present?", "request-method": "GET"})
@@ -38,7 +39,7 @@ def test_what_is_right_is_stored_without_a_word(empty_app: Flask, tmp_path: Path
 def test_programs_get_nothing_but_json_on_stdout(empty_app: Flask, tmp_path: Path) -> None:
     result = run(empty_app, "apply", "--json", written(tmp_path / "all.json", [UPPER_CASE]))
 
-    assert json.loads(result.stdout) == [{"resourceType": "AccessPolicy", "id": "upper", "outcome": "created"}]
+    assert [entry["id"] for entry in json.loads(result.stdout)] == ["upper"]
     assert f"warning: {UPPER_CASE_SAID}" in result.stderr
 
 
@@ -99,3 +100,34 @@ def test_list_does_not_warn(empty_app: Flask) -> None:
     result = run(empty_app, "list", "AccessPolicy")
 
     assert (result.exit_code, "warning" in result.stderr) == (0, False)
+
+
+def test_a_secret_that_stands_in_the_database_is_warned_of_and_not_told(make_app: MakeApp, tmp_path: Path) -> None:
+    app = make_app()
+
+    result = run(app, "apply", written(tmp_path / "all.json", trusting_a_secret()))
+
+    assert stored(app) == NAMES
+    warning = next(line for line in result.stderr.splitlines() if "TokenIntrospector/secret jwt.secret: " in line)
+    assert '{"file": "/run/secrets/' in warning
+    assert SECRET not in result.output
+
+
+def test_strict_refuses_a_secret_that_stands_in_the_database(make_app: MakeApp, tmp_path: Path) -> None:
+    app = make_app()
+
+    reason = refused(app, "apply", "--strict", written(tmp_path / "all.json", trusting_a_secret()))
+
+    assert "TokenIntrospector/secret jwt.secret: " in reason
+    assert stored(app) == []
+
+
+def test_a_secret_that_is_named_is_not_warned_of(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLINIC_SECRET", SECRET)
+    resources = trusting_a_secret(jwt={"secret": {"env": "CLINIC_SECRET"}})
+
+    result = run(make_app(), "apply", "--strict", written(tmp_path / "all.json", resources))
+
+    assert (result.exit_code, "jwt.secret" in result.stderr) == (0, False)

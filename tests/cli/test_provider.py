@@ -266,3 +266,26 @@ def test_the_printed_command_works_when_it_is_pasted(tmp_path: Path, hidden: Iss
     command = output[output.index("flask --app clinic foreign-token apply") :]
 
     assert shell(command) == "created AccessPolicy/keycloak-users-policy\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "missing", "command"),
+    [
+        ([], "ID and --issuer", "ID --issuer URL --audience A"),
+        (["keycloak"], "--issuer", "keycloak --issuer URL --audience A"),
+        (["--issuer", CLINIC, "--client-id", "c"], "ID", f"ID --issuer {CLINIC} --client-id c"),
+        (
+            ["keycloak", "--system", "s", "--replace"],
+            "--issuer",
+            "keycloak --issuer URL --system s --replace --audience A",
+        ),
+    ],
+    ids=["nothing", "an id", "an issuer", "an id and options"],
+)
+def test_what_nobody_can_be_asked_for_is_refused_with_the_command(
+    empty_app: Flask, words: list[str], missing: str, command: str
+) -> None:
+    reason = refused(empty_app, "provider", "add", *words)
+
+    assert f"{missing} must be named. Type:\n  flask foreign-token provider add {command}\n" in reason
+    assert stored(empty_app) == []

@@ -74,10 +74,33 @@ def test_what_is_stored_with_other_content_is_updated_only_when_asked(app: Flask
     kept = body(app, NAMES[1])["jwt"]
     replaced = run(app, *addition(hidden, "--audience", "other", "--replace"))
 
-    assert f"{NAMES[1]}: stored with other content; --replace updates it" in reason
+    difference = '  ~ jwt.aud: "account" -> "other"\n'
+    assert f"{NAMES[1]}: stored with other content; --replace updates it\n{difference}" in reason
+    assert NAMES[0] not in reason
+    assert replaced.stdout.startswith(f"unchanged {NAMES[0]}\nupdated {NAMES[1]}\n{difference}")
     assert kept["aud"] == "account"
     assert replaced.exit_code == 0, replaced.output
     assert body(app, NAMES[1])["jwt"]["aud"] == "other"
+
+
+def test_programs_get_what_was_replaced(app: Flask, hidden: Issuer) -> None:
+    provider, introspector = printed(app, *addition(hidden, "--audience", "other", "--replace"))["stored"]
+
+    assert (provider["outcome"], provider["applied"], provider["differences"]) == ("unchanged", True, [])
+    assert introspector["differences"] == [{"path": "jwt.aud", "before": "account", "after": "other"}]
+
+
+def test_a_shared_secret_that_goes_is_not_printed(app: Flask, hidden: Issuer) -> None:
+    jwt = {"iss": hidden.issuer, "aud": "account", "secret": SHARED, "algorithms": ["HS256"]}
+    introspector = {name: value for name, value in body(app, NAMES[1]).items() if name != "jwks_uri"}
+    fill(app, [{**introspector, "jwt": jwt}])
+
+    refusal = refused(app, *addition(hidden))
+    said = run(app, *addition(hidden, "--replace")).output
+
+    for text in (refusal, said):
+        assert "  - jwt.secret\n" in text
+        assert SHARED not in text
 
 
 def test_what_an_operator_added_stays(app: Flask, hidden: Issuer) -> None:
@@ -113,6 +136,20 @@ def test_a_secret_does_not_go_along_to_other_endpoints(app: Flask, publisher: Pu
     assert f"{NAMES[0]} client.secret: must be written again" in reason
     assert "take the client out, repeat this, and store the client again with its secret" in reason
     assert body(app, NAMES[0]) == before
+
+
+def test_a_reference_to_a_secret_stays_and_goes_along(
+    app: Flask, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGIN_SECRET", "my-client-secret")
+    client = {"id": "my-client", "secret": {"env": "LOGIN_SECRET"}}
+    fill(app, [body(app, NAMES[0]) | {"client": client}])
+
+    result = run(app, *moved(publisher), "--replace")
+
+    assert result.exit_code == 0, result.output
+    assert body(app, NAMES[0])["client"] == client
+    assert body(app, NAMES[0])["token_endpoint"] == f"{publisher.origin}/token"
 
 
 def test_without_a_secret_a_provider_moves(app: Flask, publisher: Publisher) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
-import re
-import select
 import subprocess
 import sys
 from pathlib import Path
@@ -15,16 +12,8 @@ from flask import Flask
 
 from ..apps import environment, introspector, policy, provider, write_registry
 from .commands import fill, run
+from .terminal import APP, on_a_terminal, uncoloured
 
-APP = """
-from flask import Flask
-
-from flask_foreign_token import ForeignToken
-
-app = Flask(__name__)
-app.config.update(SQLALCHEMY_DATABASE_URI="sqlite://", FOREIGN_TOKEN_REGISTRY="registry.json")
-ForeignToken(app)
-"""
 DESCRIPTION = "red \x1b[31m and a title \x1b]0;x\x07 and \x9b31m and \u202e turned"
 
 
@@ -37,33 +26,6 @@ def clinic(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def on_a_terminal(folder: Path, *arguments: str, typed: bytes = b"") -> tuple[int, str]:
-    """Status and screen of a command that runs on a terminal of 60 columns."""
-    screen, side = pty.openpty()
-    command = [sys.executable, "-m", "flask", "--app", "clinic", "foreign-token", *arguments]
-    values = environment(TERM="xterm-256color", COLUMNS="60", LINES="24", PYTHONUTF8="1")
-    process = subprocess.Popen(command, cwd=folder, stdin=side, stdout=side, stderr=side, env=values)
-    os.close(side)
-    if typed:
-        os.write(screen, typed)
-    text = _all_of(screen)
-    os.close(screen)
-    return process.wait(30), text
-
-
-def _all_of(screen: int) -> str:
-    chunks = []
-    while select.select([screen], [], [], 30)[0]:
-        try:
-            chunk = os.read(screen, 4096)
-        except OSError:
-            break
-        if not chunk:
-            break
-        chunks.append(chunk)
-    return b"".join(chunks).decode()
-
-
 @pytest.mark.parametrize("command", [["list", "AccessPolicy"], ["get", "AccessPolicy", "p" * 64], ["export"]])
 def test_control_characters_of_what_is_stored_do_not_reach_a_terminal(clinic: Path, command: list[str]) -> None:
     status, screen = on_a_terminal(clinic, *command)
@@ -72,17 +34,37 @@ def test_control_characters_of_what_is_stored_do_not_reach_a_terminal(clinic: Pa
     assert not any(sign in screen for sign in ("\x1b[31m", "\x1b]", "\x07", "\x9b", "\u202e"))
 
 
-def test_a_narrow_terminal_loses_no_part_of_an_id(clinic: Path) -> None:
+def test_a_narrow_terminal_breaks_no_id_itself(clinic: Path) -> None:
     _, screen = on_a_terminal(clinic, "list", "AccessPolicy")
 
-    lines = re.sub(r"\x1b\[\d*m", "", screen).splitlines()
-    assert "p" * 64 in "".join(line.lstrip().split(" ")[0] for line in lines)
-    assert max(map(len, lines)) <= 60
+    assert "p" * 64 in uncoloured(screen)
+
+
+@pytest.mark.parametrize("id_", ["keycloak-jwt-introspector", "i" * 64])
+def test_a_terminal_of_eighty_columns_breaks_no_id(clinic: Path, id_: str) -> None:
+    jwt = {"iss": "https://login.example.com/realms/a-clinic-with-a-long-name", "aud": "https://api.example.com"}
+    write_registry(clinic / "registry.json", [introspector(id_, None, jwt=jwt, jwks_uri="https://keys.example.com/k")])
+
+    _, screen = on_a_terminal(clinic, "list", "TokenIntrospector", columns=80)
+
+    lines = uncoloured(screen)
+    assert [line for line in lines if id_ in line] == [lines[-1]]
+    assert max(map(len, lines)) <= 80
+
+
+def test_what_has_no_room_beside_the_ids_is_shortened(clinic: Path) -> None:
+    write_registry(clinic / "registry.json", [policy("readers", description="Everybody who " + "reads and " * 20)])
+
+    _, screen = on_a_terminal(clinic, "list", "AccessPolicy", columns=80)
+
+    lines = uncoloured(screen)
+    assert lines[-1].split()[:3] == ["readers", "allow", "Everybody"]
+    assert (lines[-1].endswith("…"), len(lines[-1]) > 75) == (True, True)
 
 
 def test_a_deletion_on_a_terminal_is_asked_about(clinic: Path) -> None:
     refused, screen = on_a_terminal(clinic, "delete", "AccessPolicy", "other", typed=b"n\n")
-    assert (refused, "Delete AccessPolicy/other? [y/N]" in screen) == (1, True)
+    assert (refused, "Delete AccessPolicy/other? [y/N]" in screen, "nothing was changed." in screen) == (1, True, True)
     assert '"other"' in (clinic / "registry.json").read_text()
 
     allowed, _ = on_a_terminal(clinic, "delete", "AccessPolicy", "other", typed=b"y\n")
@@ -146,7 +128,7 @@ def test_long_lines_are_broken_between_words_on_a_terminal_and_commands_are_not(
 
     status, screen = on_a_terminal(clinic, "doctor", "keycloak")
 
-    lines = re.sub(r"\x1b\[\d*m", "", screen).splitlines()
+    lines = uncoloured(screen)
     assert status == 1
     assert "flask --app clinic foreign-token apply - <<'EOF'" in lines
     assert all(len(line) <= 60 or len(line.split()) == 1 for line in lines)
