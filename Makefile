@@ -1,7 +1,8 @@
 # `make demo`, `make demo-keycloak`, `make test`, `make test-long`, `make fuzz`, `make benchmark` and `make lint`; each
 # makes .venv itself when it is absent or the lock file has changed. `make test` brings the servers that it can bring
 # without root, and with SERVERS=apt the others too; with ARGS it runs a part of the tests, whose coverage says nothing.
-# `make test-long` tries 20 times what `make test` tries once, since it depends on luck: races and killed workers.
+# `make test-long` tries 20 times what `make test` tries once, since it depends on luck: races and killed workers; and 100
+# changes under load in place of 10.
 # `make fuzz` runs until it is stopped or finds something; with ARGS as libFuzzer has them, for a while:
 # ARGS=-max_total_time=600.
 PYTHON ?= python3
@@ -12,7 +13,8 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-LONG_TESTS := $(addprefix tests/integration/test_,races.py killed_workers.py user_races_on_servers.py)
+LONG_TESTS := $(addprefix tests/integration/test_,races.py killed_workers.py user_races_on_servers.py \
+  propagation.py)
 
 .PHONY: demo demo-keycloak test test-long servers fuzz benchmark lint
 
@@ -46,6 +48,7 @@ fuzz: $(INSTALLED)
 
 benchmark: $(INSTALLED)
 	$(BIN)/python -m benchmarks.policies
+	$(BIN)/python -m benchmarks.registry
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

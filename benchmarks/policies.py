@@ -14,28 +14,25 @@ import gc
 import json
 import sys
 import tempfile
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from timeit import Timer
 from typing import Any
 
 from flask import Flask, g
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from flask_foreign_token import ForeignToken, require_policy
-from flask_foreign_token.http import Http
 from flask_foreign_token.introspection.frozen import freeze
 from flask_foreign_token.policies.engines import Engines
 from flask_foreign_token.policies.policy import compile_policy
 from flask_foreign_token.policies.request import RequestView
 from flask_foreign_token.registry.edits import Edit
-from flask_foreign_token.registry.resources import Resource, identify, version_of
-from flask_foreign_token.registry.snapshot import SnapshotBuilder
 from flask_foreign_token.testing import Issuer
+
+from .reporting import Report, fastest, timer
 
 FEW, MANY = 10, 10_000
 MINE = 7
@@ -44,22 +41,6 @@ TUTORIAL = "http://localhost:8180/realms/myrealm"
 METHODS = ("get", "post", "put", "delete")
 
 Body = dict[str, Any]
-Work = Callable[[], object]
-
-
-@dataclass
-class Report:
-    """What was measured, and how often it was over its limit."""
-
-    missed: int = 0
-
-    def line(self, what: str, value: float, unit: str, limit: float | None = None) -> None:
-        verdict = ""
-        if limit is not None:
-            is_missed = value > limit
-            self.missed += is_missed
-            verdict = f"  at most {limit:g}" + (", MISSED" if is_missed else "")
-        print(f"{what:<56}{value:>9,.2f} {unit:<5}{verdict}", flush=True)
 
 
 def matcho(number: int, pattern: Body, **attributes: Any) -> Body:
@@ -87,16 +68,6 @@ def one_policy(report: Report) -> None:
     report.line("one policy", policy * 1e6, "µs", 1.5)
     report.line("  the two look-ups that it stands for", look_ups * 1e6, "µs")
     report.line("  ratio", policy / look_ups, "times", 6)
-
-
-def timer(work: str | Work, names: dict[str, Any] | None = None) -> Timer:
-    return Timer(work, timer=time.thread_time, globals=names)
-
-
-def fastest(first: Timer, second: Timer, *, number: int, turns: int) -> tuple[float, float]:
-    """Seconds that each takes once, of alternating turns the fastest."""
-    taken = [(first.timeit(number), second.timeit(number)) for _ in range(turns)]
-    return min(one for one, _ in taken) / number, min(other for _, other in taken) / number
 
 
 # ---- a whole request
@@ -263,25 +234,9 @@ def memory(report: Report) -> None:
     report.line("memory of a policy, with its resource", taken / MANY, "B", 4096)
 
 
-# ---- building
-
-
-def building(report: Report) -> None:
-    """What it takes to make all policies ready, and to follow a change of one."""
-    builder = SnapshotBuilder(Http(), require_audience=True, default_audience="api", key_grace=3600)
-    bodies = [by_uri(number) for number in range(MANY)]
-    resources = [Resource(*identify(body), version_of(body), body) for body in bodies]
-    changed = [*resources[:MINE], replace(resources[MINE], version="changed"), *resources[MINE + 1 :]]
-    snapshot = builder.build(resources, "1")
-    all_of_them = min(timer(lambda: builder.build(resources, "1")).repeat(3, 1))
-    one = min(timer(lambda: builder.build(changed, "2", snapshot)).repeat(10, 1))
-    report.line(f"all of {MANY:,} policies compiled and filed", all_of_them * 1e3, "ms")
-    report.line("one of them changed", one * 1e3, "ms")
-
-
 def main() -> int:
     report = Report()
-    for measure in (one_policy, building, whole_requests, memory):
+    for measure in (one_policy, whole_requests, memory):
         measure(report)
     return 1 if report.missed else 0
 
