@@ -135,7 +135,7 @@ def show_examples(app: Sphinx, context: click.Context, lines: list[str]) -> None
 def _refusals_of(module: ModuleType) -> list[type[errors.Refusal]]:
     """Every class of refusal that `module` makes, by status."""
     kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module.__name__]
-    refusals = [kind for kind in kinds if issubclass(kind, errors.Refusal) and kind is not errors.Refusal]
+    refusals = [kind for kind in kinds if issubclass(kind, errors.Refusal) and hasattr(kind, "error")]
     return sorted(refusals, key=lambda kind: kind.code or 0)
 
 

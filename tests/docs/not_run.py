@@ -12,6 +12,10 @@ NOT_RUN: Mapping[Name, str] = {
     ("README.md", "$ make demo"): "test_readme compares what it says with what is shown",
     ("README.md", "$ make test"): "it is what runs this",
     ("README.md", '$ curl -H "Authorization: Bearer $TOKEN" http://localhost:5000/me'): "the quickstart runs the same",
+    (
+        "docs/metrics.md",
+        "$ pip install '.[prometheus]'",
+    ): "the client is installed already, and it may need the network",
     ("docs/quickstart.md", "$ pip install ."): "the package is installed already, and it may need the network",
     (_TUTORIAL, "$ docker compose up --build --wait"): "it takes Docker; test_container checks the file",
     (

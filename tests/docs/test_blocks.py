@@ -12,7 +12,9 @@ from .not_run import NOT_RUN
 from .pages import ROOT, Page, first_line, names_of
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-STORED_ONCE = [ROOT / "docs" / name for name in ("migrations.md", "quickstart.md", "rest.md")]
+STORED_ONCE = [
+    ROOT / "docs" / name for name in ("commands.md", "history.md", "migrations.md", "quickstart.md", "rest.md")
+]
 """What they show of a command or a request is said only by an app that has nothing stored."""
 README = ROOT / "README.md"
 TUTORIAL = ROOT / "example_app" / "README.md"
