@@ -172,6 +172,14 @@ def test_as_many_nodes_as_there_may_be_are_read() -> None:
         read_yaml((most + "- a\n").encode())
 
 
+def test_an_operators_own_file_may_have_more_nodes() -> None:
+    raw = b"---\n- a\n" * 60_000
+
+    assert len(read_yaml_all(raw, max_nodes=120_000)) == 60_000
+    with pytest.raises(ValueError, match="more than 119999"):
+        read_yaml_all(raw, max_nodes=119_999)
+
+
 @pytest.mark.parametrize("text", NASTY)
 def test_a_text_is_read_back_as_it_was_written(text: str) -> None:
     value = {"key": text, text: [text, {text: text}]}
