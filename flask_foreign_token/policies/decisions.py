@@ -138,7 +138,7 @@ class Policies:
 
 def _by_operation(policies: Iterable[CompiledPolicy]) -> dict[str, list[CompiledPolicy]]:
     linked: dict[str, list[CompiledPolicy]] = {}
-    for policy in policies:
+    for policy in (policy for policy in policies if policy.links):
         for link in dict.fromkeys(policy.links):
             if link.kind == "Operation":
                 linked.setdefault(link.id, []).append(policy)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final, TypeAlias
 
-from .condition import Alternatives
+from .condition import Alternatives, Equality
 from .equality import OBJECT
 from .matcho.tree import Scalar
 from .policy import CompiledPolicy
@@ -151,13 +151,19 @@ def _among_themselves(
 
 def _rarest(entries: Sequence[Entry]) -> dict[int, Alternatives]:
     """What each policy is filed under, by its place; those that cannot be are left out."""
-    groups_of_each = (groups for _, groups in entries)
+    groups_of_each = [groups for _, groups in entries]
     carried = Counter(chain.from_iterable(chain.from_iterable(groups_of_each)))
+    return {place: _rarest_of(groups, carried) for place, groups in entries if groups}
 
-    def commonness(group: Alternatives) -> int:
-        # Most have one; this runs for every policy whenever one changes.
-        return carried[group[0]] if len(group) == 1 else max(carried[equality] for equality in group)
 
-    return {
-        place: groups[0] if len(groups) == 1 else min(groups, key=commonness) for place, groups in entries if groups
-    }
+def _rarest_of(groups: Sequence[Alternatives], carried: Mapping[Equality, int]) -> Alternatives:
+    """The one whose most common equality the fewest carry; the first of several."""
+    # A loop, since this runs for every policy whenever one changes, and `min` with a key takes longer.
+    if len(groups) == 1:
+        return groups[0]
+    rarest, fewest = groups[0], 0
+    for group in groups:
+        number = carried[group[0]] if len(group) == 1 else max(carried[equality] for equality in group)
+        if not fewest or number < fewest:
+            rarest, fewest = group, number
+    return rarest

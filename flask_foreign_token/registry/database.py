@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 
 from sqlalchemy import Connection, LargeBinary, and_, bindparam, delete, insert, select
 
@@ -293,7 +294,7 @@ def _past(row: Row) -> PastState:
 
 def _contents(resources: Iterable[Resource], position: Change, unreadable: Iterable[Issue]) -> Contents:
     """Sorted here, since databases differ in what they think of the order of texts."""
-    ordered = sorted(resources, key=lambda resource: resource.key)
+    ordered = sorted(resources, key=attrgetter("type", "id"))
     return Contents.of(ordered, position, sorted(unreadable))
 
 

@@ -272,7 +272,7 @@ class SnapshotBuilder:
         blame = Blame(faults, [*(resource.key for resource in faulty), *unreadable], tolerant=tolerant)
         linker = self._linker(linked_before, secrets)
         links = linker.link(parts.values(), faulty, blame, unreadable=unreadable, deleted=deleted)
-        left_out = unreadable.union(key for key, resource in held.items() if resource.name in blame.names)
+        left_out = unreadable.union(_named(blame.names, held.values()))
         return _Checked(held, secrets, parts, links, tuple(faults.issues), left_out)
 
     def _linker(self, linked_before: Iterable[Linked], secrets: Readings) -> Linker:
@@ -361,9 +361,14 @@ def _fetched_for_userinfo(link: Linked) -> RemoteKeys | None:
 
 
 def _by_key(resources: Iterable[Resource], faults: Faults) -> dict[Key, Resource]:
-    held: dict[Key, Resource] = {}
-    for resource in resources:
-        if resource.key in held:
-            faults.add(resource.name, "", "is there twice")
-        held[resource.key] = resource
+    given = tuple(resources)
+    held = {(resource.type, resource.id): resource for resource in given}
+    if len(held) < len(given):
+        for name in {resource.name for resource in given if held[resource.key] is not resource}:
+            faults.add(name, "", "is there twice")
     return held
+
+
+def _named(names: Collection[str], resources: Iterable[Resource]) -> list[Key]:
+    """The keys of those that are called so."""
+    return [resource.key for resource in resources if resource.name in names] if names else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Final
 
@@ -52,10 +53,12 @@ UNKNOWN: Final = RegistryState(None, MappingProxyType({}), (), MappingProxyType(
 
 def by_type(keys: Iterable[Key]) -> Mapping[str, int]:
     """How many there are, by type."""
-    return MappingProxyType(dict(Counter(type_ for type_, _ in keys)))
+    return MappingProxyType(dict(Counter(map(itemgetter(0), keys))))
 
 
 def idle(snapshot: RegistrySnapshot) -> frozenset[Key]:
     """What is held and does not serve, some of which cannot be read at all."""
     names = {issue.resource for issue in snapshot.out_of_service}
+    if not names:
+        return snapshot.left_out
     return snapshot.left_out.union(key for key, resource in snapshot.resources.items() if resource.name in names)
