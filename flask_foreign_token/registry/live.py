@@ -165,7 +165,10 @@ class LiveRegistry:
         :raises RegistryUnavailable: none was ever built; the hint says why.
         :raises DatabaseUnavailable: nor could the database be asked.
         """
-        if self._snapshot is None:
+        snapshot = self._snapshot
+        if snapshot is not None and self._clock() < self._watch.due:
+            return snapshot
+        if snapshot is None:
             self._watch.renew(slack=0, patience=FIRST_PATIENCE)
         else:
             self._watch.renew(slack=self._slack, patience=PATIENCE)

@@ -60,6 +60,8 @@ class Watch(Generic[Found]):
         self._claiming = threading.Lock()
         self._claimed: int | None = None
         """After how many looks somebody saw to it that there be one more."""
+        self.due = 0.0
+        """When the next look is, by the clock; each request compares it, and that is all it costs while none is due."""
 
     @property
     def looks(self) -> Looks[Found]:
@@ -135,6 +137,6 @@ class Watch(Generic[Found]):
             found, due = self._look(began)
             after = Looks(found, before.ended + 1, due, None)
         finally:
-            self._looks, self._claimed = after, None
+            self._looks, self.due, self._claimed = after, after.due, None
         self._tell(found)
         return found
