@@ -68,7 +68,8 @@ def history(type_: str | None, id_: str | None, limit: int | None, with_differen
         flask foreign-token history TokenIntrospector keycloak-jwt --diff
     """
     if type_ is not None and id_ is not None:
-        _print_steps(_steps((type_, id_))[:limit], with_differences, as_json)
+        _refuse_never_stored((type_, id_))
+        _print_steps(catalog().compared((type_, id_), limit=limit), with_differences, as_json)
     elif with_differences:
         raise click.UsageError("--diff wants TYPE and ID")
     else:
@@ -120,7 +121,7 @@ def rollback(
 
 
 def _plan(key: Key, version: str) -> Plan:
-    _steps(key)
+    _refuse_never_stored(key)
     type_, id_ = key
     try:
         return catalog().plan_rollback(key, version)
@@ -170,17 +171,14 @@ def _asked(ask: Callable[[], _Asked]) -> _Asked:
         ) from None
 
 
-def _steps(key: Key) -> list[Step]:
-    """What became of the resource, the latest first.
-
-    :raises Failure: there never was one; or nothing is known of what was, since the registry is a file.
+def _refuse_never_stored(key: Key) -> None:
+    """
+    :raises Failure: there never was such a resource; or nothing is known of what was, since the registry is a file.
     """
     type_, id_ = key
-    steps = _asked(lambda: catalog().compared(key))
-    if not steps:
+    if not _asked(lambda: catalog().versions(key)):
         known = [shown.key[1] for shown in catalog().list(type_)]
         raise Failure(f"{type_}/{id_}: was never stored{nearest(id_, known)}")
-    return steps
 
 
 def _print_steps(steps: Sequence[Step], with_differences: bool, as_json: bool) -> None:

@@ -123,16 +123,19 @@ class Catalog:
         self._prepare()
         return self._store.versions(key)
 
-    def compared(self, key: Key) -> builtins.list[tuple[Past, tuple[Difference, ...]]]:
+    def compared(self, key: Key, *, limit: int | None = None) -> builtins.list[tuple[Past, tuple[Difference, ...]]]:
         """The history, and where each state of it that was made by an update differs from the one before.
 
         Of two secrets it is seen whether they differ, and nothing else.
 
+        :param limit: how many are wanted at most; none: all.
         :raises: as :meth:`history`.
         """
         self._prepare()
-        pasts = self._store.history(key)
-        return [(_shown_past(past), _differences(before, past)) for past, before in zip_longest(pasts, pasts[1:])]
+        # One more, for the last to be compared with.
+        pasts = self._store.history(key, limit=None if limit is None else limit + 1)
+        compared = [(_shown_past(past), _differences(before, past)) for past, before in zip_longest(pasts, pasts[1:])]
+        return compared[:limit]
 
     def newest(self, limit: int, type_: str | None = None) -> builtins.list[Past]:
         """The latest changes of all resources, the latest first, without what they said.

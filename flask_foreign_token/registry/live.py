@@ -24,16 +24,16 @@ SLACK = 0.5
 
 PATIENCE = 1.0
 """Seconds from the begin of a look for which others wait for it; then they go on with what is in force, so that a
-database that hangs does not take up every thread. A look that takes as long is said not to have ended."""
+database that hangs does not take up every thread."""
 
 FIRST_PATIENCE = 10.0
 """The same where nothing is in force yet, so that there is nothing to go on with: a refusal is all that is left."""
 
-OVERDUE = 3.0
-"""Seconds that a look takes before it counts as one that hangs; loading ten thousand policies takes one."""
-
 PATIENCE_AFTER_EDIT = 15.0
 """The same for whoever wants a look to be made now: they have just changed something, or want to know what is wrong."""
+
+OVERDUE = 3.0
+"""Seconds that a look takes before it counts as one that hangs; loading ten thousand policies takes one."""
 
 
 class Look(NamedTuple):
