@@ -104,7 +104,7 @@ class Catalog:
         :raises DatabaseUnavailable: the database cannot be reached, or a table is missing.
         """
         self._prepare()
-        return [_shown_past(past) for past in self._store.history(key, offset=offset, limit=limit)]
+        return [_shown_past(past) for past in self._store.archive.history(key, offset=offset, limit=limit)]
 
     def past(self, key: Key, version: str) -> Past | None:
         """What the resource came to be in that version, secrets masked; none: it was never in it.
@@ -112,7 +112,7 @@ class Catalog:
         :raises: as :meth:`history`.
         """
         self._prepare()
-        past = self._store.past(key, version)
+        past = self._store.archive.past(key, version)
         return None if past is None else _shown_past(past)
 
     def versions(self, key: Key) -> int:
@@ -121,7 +121,7 @@ class Catalog:
         :raises: as :meth:`history`.
         """
         self._prepare()
-        return self._store.versions(key)
+        return self._store.archive.versions(key)
 
     def compared(self, key: Key, *, limit: int | None = None) -> builtins.list[tuple[Past, tuple[Difference, ...]]]:
         """The history, and where each state of it that was made by an update differs from the one before.
@@ -133,7 +133,7 @@ class Catalog:
         """
         self._prepare()
         # One more, for the last to be compared with.
-        pasts = self._store.history(key, limit=None if limit is None else limit + 1)
+        pasts = self._store.archive.history(key, limit=None if limit is None else limit + 1)
         compared = [(_shown_past(past), _differences(before, past)) for past, before in zip_longest(pasts, pasts[1:])]
         return compared[:limit]
 
@@ -145,7 +145,7 @@ class Catalog:
         :raises: as :meth:`history`.
         """
         self._prepare()
-        return self._store.newest(limit, type_)
+        return self._store.archive.newest(limit, type_)
 
     def plan(self, edit: Edit, *, strict: bool = False) -> Plan:
         """What :meth:`apply` would do. Nothing is changed.
@@ -209,12 +209,12 @@ class Catalog:
         :raises: as :meth:`apply`.
         """
         self._prepare()
-        return self.plan(self._store.back_to(version), strict=strict)
+        return self.plan(self._store.archive.back_to(version), strict=strict)
 
     def _back(self, key: Key, version: str, expected: str | None = None) -> Edit:
         """The edit that makes a resource what it was."""
         self._prepare()
-        past = self._store.past(key, version)
+        past = self._store.archive.past(key, version)
         versions = {} if expected is None else {key: expected}
         name = "/".join(key)
         if past is None:

@@ -15,7 +15,7 @@ from .edits import Check, Edit, Outcome, State, refuse_unmet, written
 from .feed import USER, Change, ChangeFeed, News, change_of, columns_of_change
 from .history import Head, History, PastState, body_of, outcomes_of
 from .plan import Draft, Plan
-from .registry import UNREADABLE, Contents, Kept, NoVersion, Past
+from .registry import UNREADABLE, Archive, Contents, Kept, NoVersion, Past
 from .registry_tables import RegistryTables
 from .resources import Key, Resource, sharing_texts
 from .rows import Row, columns_of, entry_of, octets, row_of
@@ -72,15 +72,20 @@ class DatabaseRegistry:
         entries = [entry for _, entry in self._found(type_, id_)]
         return [issue for entry in entries if isinstance(entry, Rejected) for issue in entry.issues]
 
+    @property
+    def archive(self) -> Archive:
+        """See :attr:`Store.archive`."""
+        return self
+
     def history(self, key: Key, *, offset: int = 0, limit: int | None = None) -> list[Past]:
-        """See :meth:`Store.history`. Three statements; only what is asked for is read whole."""
+        """See :meth:`Archive.history`. Three statements; only what is asked for is read whole."""
         with self._transactions.reading() as connection:
             row, outcomes = self._outcomes(connection, key)
             end = None if limit is None else offset + limit
             return self._pasts(connection, key, row, outcomes[offset:end])
 
     def past(self, key: Key, version: str) -> Past | None:
-        """See :meth:`Store.past`. Three statements."""
+        """See :meth:`Archive.past`. Three statements."""
         with self._transactions.reading() as connection:
             row, outcomes = self._outcomes(connection, key)
             wanted = [(head, outcome) for head, outcome in outcomes if str(head.version) == version]
@@ -88,18 +93,18 @@ class DatabaseRegistry:
         return pasts[0] if pasts else None
 
     def versions(self, key: Key) -> int:
-        """See :meth:`Store.versions`. Two statements."""
+        """See :meth:`Archive.versions`. Two statements."""
         with self._transactions.reading() as connection:
             return len(self._outcomes(connection, key)[1])
 
     def newest(self, limit: int, type_: str | None = None) -> list[Past]:
-        """See :meth:`Store.newest`. One statement."""
+        """See :meth:`Archive.newest`. One statement."""
         with self._transactions.reading() as connection:
             found = self._history.newest(connection, limit, type_)
         return [Past(key, str(head.version), head.at, head.by, outcome, None) for key, head, outcome in found]
 
     def back_to(self, version: str) -> Edit:
-        """See :meth:`Store.back_to`. Four statements."""
+        """See :meth:`Archive.back_to`. Four statements."""
         number = int(version) if _VERSION.fullmatch(version) else 0
         with self._transactions.reading() as connection:
             if not number or not self._history.knows(connection, number):

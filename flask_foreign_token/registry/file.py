@@ -21,7 +21,7 @@ from .feed import News
 from .file_edits import edited
 from .items import kept_in, key_of, resource_in
 from .plan import Draft, Plan
-from .registry import Contents, Kept, NoHistory, Past
+from .registry import Archive, Contents, Kept, NoHistory
 from .replacing import WAIT, locked, replace
 from .resources import Key, Resource
 
@@ -99,43 +99,13 @@ class FileRegistry:
             for issue in entry.issues
         ]
 
-    def history(self, key: Key, *, offset: int = 0, limit: int | None = None) -> list[Past]:
-        """See :meth:`Store.history`.
+    @property
+    def archive(self) -> Archive:
+        """See :attr:`Store.archive`.
 
         :raises NoHistory: always; version control keeps it.
         """
-        raise self._no_history()
-
-    def past(self, key: Key, version: str) -> Past | None:
-        """See :meth:`Store.past`.
-
-        :raises NoHistory: always.
-        """
-        raise self._no_history()
-
-    def versions(self, key: Key) -> int:
-        """See :meth:`Store.versions`.
-
-        :raises NoHistory: always.
-        """
-        raise self._no_history()
-
-    def newest(self, limit: int, type_: str | None = None) -> list[Past]:
-        """See :meth:`Store.newest`.
-
-        :raises NoHistory: always.
-        """
-        raise self._no_history()
-
-    def back_to(self, version: str) -> Edit:
-        """See :meth:`Store.back_to`.
-
-        :raises NoHistory: always.
-        """
-        raise self._no_history()
-
-    def _no_history(self) -> NoHistory:
-        return NoHistory([Issue(str(self), "", "a registry file has no history; keep it under version control")])
+        raise NoHistory([Issue(str(self), "", "a registry file has no history; keep it under version control")])
 
     def plan(self, edit: Edit, *, check: Check) -> Plan:
         """See :meth:`Store.plan`."""

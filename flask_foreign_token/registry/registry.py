@@ -100,30 +100,14 @@ UNREADABLE: Final = "names a version that cannot be read as the resource"
 """Why a resource cannot become again what it was."""
 
 
-class Store(Protocol):
-    """The side of a registry that operators read and change. What is kept need not be fit for use."""
-
-    def kept(self, type_: str, id_: str | None = None) -> list[Kept]:
-        """The resources of that type, or the one with that id, that can be read, in no particular order.
-
-        :raises Rejected: the place itself cannot be read.
-        :raises DatabaseUnavailable: the database cannot be reached.
-        """
-
-    def unreadable(self, type_: str | None = None, id_: str | None = None) -> list[Issue]:
-        """Why there is more than :meth:`kept` finds: what is wrong with what cannot be read as a resource.
-
-        :param type_: only with what is kept as one of that type; none: of any, or of none that is known.
-        :param id_: only with what is kept under that id.
-        :raises: as :meth:`kept`.
-        """
+class Archive(Protocol):
+    """What a registry held before."""
 
     def history(self, key: Key, *, offset: int = 0, limit: int | None = None) -> list[Past]:
         """What became of the resource with that key, the latest first; none: there never was one.
 
         :param offset: how many are left out in front.
         :param limit: how many are wanted at most; none: all.
-        :raises NoHistory: the place keeps none.
         :raises DatabaseUnavailable: the database cannot be reached.
         """
 
@@ -155,6 +139,32 @@ class Store(Protocol):
         :raises NoVersion: no resource was ever in that version.
         :raises Rejected: what one of them said then cannot be read.
         :raises: as :meth:`history`.
+        """
+
+
+class Store(Protocol):
+    """The side of a registry that operators read and change. What is kept need not be fit for use."""
+
+    def kept(self, type_: str, id_: str | None = None) -> list[Kept]:
+        """The resources of that type, or the one with that id, that can be read, in no particular order.
+
+        :raises Rejected: the place itself cannot be read.
+        :raises DatabaseUnavailable: the database cannot be reached.
+        """
+
+    def unreadable(self, type_: str | None = None, id_: str | None = None) -> list[Issue]:
+        """Why there is more than :meth:`kept` finds: what is wrong with what cannot be read as a resource.
+
+        :param type_: only with what is kept as one of that type; none: of any, or of none that is known.
+        :param id_: only with what is kept under that id.
+        :raises: as :meth:`kept`.
+        """
+
+    @property
+    def archive(self) -> Archive:
+        """What was kept before.
+
+        :raises NoHistory: the place does not keep that.
         """
 
     def plan(self, edit: Edit, *, check: Check) -> Plan:
