@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, and_, bindparam, func, insert, select, tuple_
 
@@ -14,7 +14,7 @@ from ..tables import is_storable
 from .edits import Outcome
 from .registry_tables import MAX_BY, RegistryTables
 from .resources import Key, identify
-from .rows import HIGHEST
+from .rows import HIGHEST, is_time
 
 _AT_ONCE = 300
 # Keys of three values in one statement; SQLite takes 999 values at least.
@@ -64,7 +64,7 @@ class History:
         """Every state of the resource with that key, without what it said."""
         row = self._table.c
         query = select(row.version, row.body.is_(None), row.at, row.by).where(row.type == key[0], row.id == key[1])
-        return [Head(version, bool(is_deletion), at, by) for version, is_deletion, at, by in connection.execute(query)]
+        return list(map(_head, connection.execute(query.where(row.version <= HIGHEST))))
 
     def newest(self, connection: Connection, limit: int, type_: str | None) -> list[tuple[Key, Head, Outcome]]:
         """The latest changes of all resources, the latest first, without what they said. One statement.
@@ -73,7 +73,8 @@ class History:
         """
         row, kept, before = self._table.alias("latest").c, self._table.c, self._table.alias("before").c
         # By the index of the table; whether there was something before, once for each that is wanted.
-        wanted = select(kept.type, kept.id, kept.version).order_by(kept.version.desc()).limit(limit)
+        wanted = select(kept.type, kept.id, kept.version).where(kept.version <= HIGHEST)
+        wanted = wanted.order_by(kept.version.desc()).limit(limit)
         named = (wanted if type_ is None else wanted.where(kept.type == type_)).subquery("wanted")
         was_deletion = (
             select(before.body.is_(None))
@@ -88,8 +89,8 @@ class History:
             .order_by(row.version.desc(), row.type, row.id)
         )
         return [
-            ((type_, id_), Head(version, bool(is_deletion), at, by), _outcome(is_deletion, was_there=was_deleted == 0))
-            for type_, id_, version, is_deletion, at, by, was_deleted in connection.execute(query)
+            ((type_, id_), _head(head), _outcome(head[1], was_there=was_deleted == 0))
+            for type_, id_, *head, was_deleted in connection.execute(query)
         ]
 
     def knows(self, connection: Connection, version: int) -> bool:
@@ -157,6 +158,12 @@ class History:
         named = tuple_(row.type, row.id, row.version).in_([state[:3] for state in states])
         query = select(row.type, row.id, row.version).where(named)
         return {(type_, id_, version) for type_, id_, version in connection.execute(query)}
+
+
+def _head(columns: Sequence[Any]) -> Head:
+    """The state of which these are the columns. A time that somebody put there by hand, and that is none, is 0."""
+    version, is_deletion, at, by = columns
+    return Head(version, bool(is_deletion), at if is_time(at) else 0.0, str(by))
 
 
 def _storable(by: str) -> str:

@@ -106,6 +106,9 @@ def test_a_history_that_was_spoilt_by_hand_keeps_nobody_from_writing(place: Plac
         connection.execute(text(f"UPDATE foreign_token_history SET {column}"))
 
     assert names(place.apply(policy("good"))) == ["AccessPolicy/bad", "AccessPolicy/good"]
+    catalog = catalog_of(place.registry)
+    assert len(catalog.history(("AccessPolicy", "bad"))) == 1
+    assert catalog.newest(20)[0].key == ("AccessPolicy", "good")
 
 
 @pytest.mark.parametrize("ref", ["x'70'", "x'ff'", "CAST(x'ff' AS TEXT)"])
