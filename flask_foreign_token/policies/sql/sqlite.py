@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
@@ -113,7 +114,8 @@ class SQLite:
         return None
 
     def end(self, connection: _Connection) -> None:
-        """Nothing is left: there is no transaction."""
+        """There is no transaction; but the pool's ping, whenever it comes, must not find the time of this passed."""
+        connection.deadline.at = math.inf
 
     def tables(self, connection: _Connection) -> Iterable[str]:
         connection.deadline.at = time.monotonic() + STATEMENT_TIMEOUT

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -10,10 +11,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import make_url
 
 from flask_foreign_token.errors import REST
 from flask_foreign_token.policies.sql.database import POOL_SIZE, TABLES_TTL, Database
 from flask_foreign_token.policies.sql.server import QueryFailed, SqlUnavailable, UnknownTable
+from flask_foreign_token.policies.sql.sqlite import SQLite
 from flask_foreign_token.policies.sql.statement import Statement, parse
 
 from ...loading import Clock
@@ -315,3 +318,17 @@ def test_a_table_that_is_gone_is_forgotten(database: Database, path: Path, clock
     clock.now += TABLES_TTL
     with pytest.raises(UnknownTable):
         database.ask(named, ["staff"])
+
+
+def test_the_time_of_a_query_is_over_with_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = SQLite(make_url(f"sqlite:///{path}"))
+    connection = server.open()
+    server.rows(connection, "SELECT count(*) FROM staff", [])
+    server.end(connection)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 60)
+
+    # As long as the pool's ping may seem to take, whose steps are counted on from those before.
+    counting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT max(i) FROM n"
+    assert connection.execute(counting).fetchone() == (20000,)
+    connection.close()
