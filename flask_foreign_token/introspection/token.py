@@ -50,17 +50,30 @@ class Memo:
     Threads may find out the same thing twice, so it must be something that comes out the same.
     """
 
-    __slots__ = ("_kept",)
+    __slots__ = ("_kept", "decision", "standing")
 
     def __init__(self) -> None:
-        self._kept: tuple[object, dict[Any, Any]] | None = None
+        self._kept: _Kept | None = None
+        self.decision: tuple[object, Any] | None = None
+        """What the policies say that look at the token alone, and whose they are; apart, since every token has one."""
+        self.standing: Any = None
+        """Who presents the token, as was found at an earlier request: the runtime's to keep, and to compare."""
 
     def of(self, owner: object) -> dict[Any, Any]:
         """What `owner` keeps here; empty when it keeps nothing, or another came since."""
         kept = self._kept
-        if kept is None or kept[0] is not owner:
-            kept = self._kept = (owner, {})
-        return kept[1]
+        if kept is None or kept.owner is not owner:
+            kept = self._kept = _Kept(owner)
+        return kept
+
+
+class _Kept(dict[Any, Any]):
+    """What one owner keeps, and whose it is in one object, so that no thread sees what is another's."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: object) -> None:
+        self.owner = owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +158,13 @@ def concluded(checks: Checks) -> Token:
     :raises InvalidToken: one of them fails.
     :raises ProviderUnavailable: one of them cannot be made.
     """
-    while True:
-        try:
-            next(checks)
-        except StopIteration as end:
-            token: Token = end.value
-            return token
+    make = checks.__next__
+    try:
+        while True:
+            make()
+    except StopIteration as end:
+        token: Token = end.value
+        return token
 
 
 class Introspector(Protocol):

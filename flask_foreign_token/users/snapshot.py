@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+from ..interning import with_interned_texts
 from .stored_user import StoredUser
 from .user_resource import user_resource
 
@@ -41,7 +42,8 @@ def snapshot_of(user: StoredUser, identifier: str | None = None) -> UserSnapshot
     """
     :param identifier: as for :class:`UserSnapshot`.
     """
-    return UserSnapshot(user.key, resource_of(user, identifier), user.active, identifier)
+    resource = cast("dict[str, object]", with_interned_texts(resource_of(user, identifier)))
+    return UserSnapshot(user.key, resource, user.active, identifier)
 
 
 def resource_of(user: StoredUser, identifier: str | None = None) -> dict[str, object]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from flask_foreign_token.introspection.claims import END_OF_TIME
-from flask_foreign_token.introspection.token import Credential, Token, Versioned
+from flask_foreign_token.introspection.token import Credential, Memo, Token, Versioned
 
 from .signing import ISSUER, NOW
 
@@ -98,3 +98,14 @@ def test_a_token_is_a_jwt_unless_told_otherwise() -> None:
 def test_neither_a_token_nor_a_credential_shows_what_it_holds() -> None:
     assert "anna" not in repr(token(sub="anna"))
     assert "secret" not in repr(Credential("bearer", "secret"))
+
+
+def test_what_was_found_out_of_a_token_is_kept_for_one_owner_at_a_time() -> None:
+    memo, first, second = Memo(), object(), object()
+    of_first = memo.of(first)
+    of_first["scopes"] = 3
+
+    assert memo.of(first) is of_first
+    assert memo.of(second) == {}
+    assert memo.of(first) == {}
+    assert of_first == {"scopes": 3}
