@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 import sqlalchemy as sa
+from cachelib import BaseCache
 from flask import Blueprint, Flask, current_app, has_app_context
 from flask_sqlalchemy import SQLAlchemy
 from werkzeug.local import LocalProxy
@@ -22,6 +23,7 @@ from .decorators import holding_to
 from .errors import ConfigError, Refusal
 from .introspection.remote_keys import KeySourceState
 from .policies.python import CodePolicies, Function
+from .redis_cache import opener_of
 from .registry.registry_tables import tables_for
 from .request_state import ANY_POLICY, globals_class, without_extension
 from .runtime import Runtime
@@ -48,6 +50,9 @@ class ForeignToken:
     :param user_class: the app's own model of a user, with a primary key of one column; a model of ours if none.
     :param active_attribute: the attribute of `user_class` that is false when a user must not get in.
     :param user_attributes: columns of `user_class` that a provider's ``toScim`` may set; it can reach no others.
+    :param cache: where workers share what they fetch, in place of ``FOREIGN_TOKEN_CACHE_URL``: a ``RedisCache`` or
+        ``ValkeyCache`` of cachelib, whose server, credentials and key prefix are used, with connections and limits of
+        our own.
     """
 
     def __init__(
@@ -58,11 +63,13 @@ class ForeignToken:
         user_class: type[Any] | None = None,
         active_attribute: str | None = None,
         user_attributes: Sequence[str] = (),
+        cache: BaseCache | None = None,
     ) -> None:
         self._db = db
         self._user_class = user_class
         self._active_attribute = active_attribute
         self._user_attributes = user_attributes
+        self._cache = cache
         self._new_user = NewUserHook()
         self._has_login = False
         self._policies = CodePolicies()
@@ -73,16 +80,17 @@ class ForeignToken:
     def init_app(self, app: Flask) -> None:
         """Read the settings, build the models and put the hook in place. Opens no connection, file or thread.
 
-        :raises ConfigError: a setting does not fit, the app has an extension of ours already, or `user_class` cannot
-            be used.
+        :raises ConfigError: a setting does not fit, the app has an extension of ours already, or `user_class` or
+            `cache` cannot be used.
         """
         if EXTENSION in app.extensions:
             raise ConfigError("init_app was called twice for one app")
         settings = Settings.read(app.config, os.environ)
+        open_cache = opener_of(settings, self._cache, app.name)
         db, file = self._database(app)
         models = models_for(db, self._user_class, self._active_attribute, self._user_attributes)
         application = Application(
-            app, settings, db, models, tables_for(db.metadata), file, self._policies, self._new_user
+            app, settings, db, models, tables_for(db.metadata), file, self._policies, self._new_user, open_cache
         )
         app.extensions[EXTENSION] = application
         app.app_ctx_globals_class = globals_class(application, app.app_ctx_globals_class)

@@ -79,6 +79,13 @@ LOOK_SECONDS: Final = Metric(
     "seconds",
     buckets=_FAST,
 )
+SHARED: Final = Metric(
+    "shared_cache_total",
+    "counter",
+    "Looks into what workers share: it was there (hit), was not (miss), was put there by none of them (refused), or "
+    "could not be looked for (failed).",
+    ("kind", "result"),
+)
 REGISTRY_STATE: Final = Metric(
     "registry_state",
     "gauge",
@@ -122,7 +129,7 @@ KEYS_FAILING: Final = Metric(
     "keys_failing", "gauge", "1 if the latest fetch of them failed, else 0.", ("introspector",), merged="livemax"
 )
 
-COUNTED: Final = (DECISIONS, TOKENS, TOKEN_SECONDS, USERS, FETCH_SECONDS, LOOK_SECONDS)
+COUNTED: Final = (DECISIONS, TOKENS, TOKEN_SECONDS, USERS, FETCH_SECONDS, SHARED, LOOK_SECONDS)
 """What is counted as it happens."""
 
 GAUGES: Final = (

@@ -24,12 +24,16 @@ from .errors import CHALLENGE_CHARACTERS, ConfigError
 from .http import host_name
 from .policies.sql.server import KINDS
 from .registry.fields import VARIABLE
+from .sealing import MIN_KEY
 
 PREFIX = "FOREIGN_TOKEN_"
 MIN_SECRET = 16
 """Bytes of the shortest secret that the operator may have."""
+CACHE_SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys")
+"""How the address of a shared cache may begin."""
 
 _VARIABLES = re.compile(rf"{VARIABLE}\*?|\*")
+_DATABASE = re.compile(r"[0-9]*")
 _URL_CHARACTERS = CHALLENGE_CHARACTERS - set(" <>{}|^`?#")
 
 
@@ -154,6 +158,24 @@ def _url_prefix(value: object) -> str:
     raise _Wrong("is not a path that begins with a slash and does not end with one")
 
 
+def _cache_url(value: object) -> str:
+    text = _text(value)
+    scheme, separator, rest = text.partition("://")
+    if scheme not in CACHE_SCHEMES or not separator or not rest:
+        raise _Wrong(f"is not an address that begins with {'://, '.join(CACHE_SCHEMES)}://")
+    if scheme != "unix" and not _DATABASE.fullmatch(rest.partition("?")[0].partition("/")[2]):
+        # redis-py would take it for the database 0.
+        raise _Wrong("has something behind its host that is no number of a database")
+    return text
+
+
+def _cache_key(value: object) -> str:
+    text = _text(value)
+    if len(text.encode(errors="surrogatepass")) < MIN_KEY:
+        raise _Wrong(f"is shorter than {MIN_KEY} bytes")
+    return text
+
+
 def _sql_uri(value: object) -> str:
     text = _text(value)
     try:
@@ -208,6 +230,20 @@ class Settings:
     )
     require_audience: bool = _setting(
         True, _boolean, "True", "refuse an introspector of JWTs that accepts those meant for another API"
+    )
+    cache_url: str | None = _setting(
+        None,
+        _cache_url,
+        "'redis://cache.example.com:6379/0'",
+        "the Redis or Valkey in which workers share what they fetch; none: each fetches for itself",
+        secret=True,
+    )
+    cache_key: str | None = _setting(
+        None,
+        _cache_key,
+        "secrets.token_urlsafe(32)",
+        f"authenticates what is shared, at least {MIN_KEY} bytes, the same for every worker",
+        secret=True,
     )
     token_cache_size: int = _setting(10_000, _number(100, 10_000_000, int), "10_000", "verified tokens kept in memory")
     user_ttl: float = _setting(30.0, _number(0, 3600), "30", "seconds for which a user's snapshot is believed")

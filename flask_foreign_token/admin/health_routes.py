@@ -17,7 +17,7 @@ from .route import Route
 if TYPE_CHECKING:
     from ..application import Application
     from ..introspection.remote_keys import KeySourceState
-    from ..registry.linking import Linked
+    from ..registry.links import Linked
     from ..registry.live import LiveRegistry
     from ..registry.standing import RegistryState
 

@@ -16,7 +16,7 @@ from ..diagnosis.findings import Finding, Mark
 from ..diagnosis.grants import SCOPE, Login
 from ..diagnosis.guards import check_guards, check_views
 from ..diagnosis.policies import check_policies_meant, check_policies_met
-from ..diagnosis.remedies import DATABASE, IN_DATABASE, IN_FILE, SQL
+from ..diagnosis.remedies import CACHE, DATABASE, IN_DATABASE, IN_FILE, SQL
 from ..diagnosis.secrets import check_secrets, for_absent
 from ..diagnosis.trust import Examined, check_any, check_left_out, switched_off
 from ..errors import DatabaseUnavailable, Issue, Refusal, Rejected
@@ -126,7 +126,7 @@ def _examine_app(runtime: Runtime, report: Report, id_: str | None) -> tuple[Reg
         examined = Examined([]) if snapshot is None else Examined.of(snapshot, id_)
     with progress("checking the app"):
         of_registry = _of_registry(fault, database, snapshot, examined)
-        found = [database, *_sql(runtime), *of_registry, *check_views(routes)]
+        found = [database, *_sql(runtime), *_cache(runtime), *of_registry, *check_views(routes)]
         if snapshot is not None:
             found += check_guards(application().faults_of_guards(snapshot))
     for several in _by_check(finding for finding in found if everything or finding.mark == "failed"):
@@ -155,6 +155,16 @@ def _database(runtime: Runtime) -> Finding:
 
 def _sql(runtime: Runtime) -> list[Finding]:
     return [Finding("sql", "failed", str(fault), SQL) for fault in runtime.faults_of_sql()]
+
+
+def _cache(runtime: Runtime) -> Iterator[Finding]:
+    if runtime.shared_cache is None:
+        return
+    fault = runtime.shared_cache.fault()
+    if fault is None:
+        yield Finding("cache", "ok", "it answers, and keeps what is written to it")
+    else:
+        yield Finding("cache", "warning", f"{fault}; every worker fetches for itself until it can be used", CACHE)
 
 
 def _stored_users(runtime: Runtime, ids: Collection[str]) -> Collection[str] | None:

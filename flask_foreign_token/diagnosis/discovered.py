@@ -10,7 +10,7 @@ from ..introspection.addresses import origin_of
 from ..introspection.discovery import IssuerMismatch, NoMetadata, ServerMetadata
 from ..introspection.endpoints import DiscoveredEndpoint, Endpoint, StoredEndpoint
 from ..printable import in_ascii
-from ..registry.linking import Linked
+from ..registry.links import Linked
 from ..registry.resources import IdentityProvider, Key
 from . import remedies
 from .commands import replacing, rewriting, storing

@@ -13,7 +13,7 @@ from ..introspection.remote_metadata import MetadataDirectory
 from ..printable import in_ascii
 from ..registration import product_of
 from ..registry.endpoints import Endpoints
-from ..registry.linking import Linked
+from ..registry.links import Linked
 from ..registry.resources import IdentityProvider
 from ..registry.snapshot import RegistrySnapshot
 from .clock import ClockCheck

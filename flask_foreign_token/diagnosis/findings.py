@@ -13,6 +13,7 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "database": "the database answers, and our tables are there with all their columns",
         "sql": "the database of FOREIGN_TOKEN_SQL_URI answers, and its role can only read",
+        "cache": "the cache that workers share answers, and keeps what is written to it",
         "registry": "what is stored can be used, each resource and all of them together",
         "trust": "an IdentityProvider or a TokenIntrospector is stored, so that tokens can be taken",
         "secrets": "no secret stands in the database where it could be named by env or file",

@@ -15,7 +15,7 @@ from ..introspection.client_authentication import ClientAuthentication
 from ..introspection.token import Credential, Introspector, Token
 from ..printable import in_ascii
 from ..registry.fields import MASK, SecretReference
-from ..registry.linking import Linked
+from ..registry.links import Linked
 from ..registry.resources import IdentityProvider
 from ..registry.secret_sources import Reading
 from ..users.userinfo import UserinfoEndpoint

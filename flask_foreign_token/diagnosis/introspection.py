@@ -11,7 +11,7 @@ from ..http import Http
 from ..introspection.discovery import ServerMetadata
 from ..introspection.introspection_endpoint import CredentialRefused, IntrospectionEndpoint
 from ..printable import in_ascii
-from ..registry.linking import Linked
+from ..registry.links import Linked
 from . import remedies
 from .commands import rewriting
 from .discovered import Failures, Location

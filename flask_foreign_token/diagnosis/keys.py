@@ -13,7 +13,7 @@ from ..introspection.key_set import SkippedKey
 from ..introspection.keys import VerificationKey
 from ..introspection.remote_keys import KeySourceState, RemoteKeys
 from ..printable import shown
-from ..registry.linking import Linked
+from ..registry.links import Linked
 from . import remedies
 from .clock import ClockCheck
 from .discovered import Failures, Location

@@ -15,7 +15,7 @@ from ..introspection.discovery import IssuerMismatch, NoMetadata, ServerMetadata
 from ..introspection.endpoints import DiscoveredEndpoint, Endpoint
 from ..printable import in_ascii
 from ..registry.fields import Secret
-from ..registry.linking import Linked
+from ..registry.links import Linked
 from ..registry.resources import IdentityProvider
 from ..registry.schemas import ClientSchema
 from . import remedies

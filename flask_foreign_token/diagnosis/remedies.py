@@ -58,6 +58,7 @@ SQL: Remedy = (
     "Let FOREIGN_TOKEN_SQL_URI name a database that answers, and a role that can only read.",
     "Until then policies of the engine sql deny.",
 )
+CACHE: Remedy = ("See that Redis answers where FOREIGN_TOKEN_CACHE_URL or cache= says, to these credentials.",)
 OPAQUE_POLICY: Remedy = (
     "Introspection need not answer iss; where it does not, let the policy ask for active: true, or for client_id.",
     "This one lets in whoever brings an opaque token of the issuer:",

@@ -12,7 +12,7 @@ from ..introspection.opaque import OpaqueRules
 from ..introspection.token import Kind
 from ..registration import activation_command, policy_command
 from ..registry.fields import nearest
-from ..registry.linking import Linked
+from ..registry.links import Linked
 from ..registry.parts import ProviderPart
 from ..registry.resources import IdentityProvider, Key
 from ..registry.snapshot import RegistrySnapshot

@@ -54,6 +54,11 @@ class ServerMetadata:
         value = self.document.get(member)
         return value if isinstance(value, str) else None
 
+    @property
+    def value(self) -> list[object]:
+        """What :func:`reread` reads it from."""
+        return [self.address, dict(self.document)]
+
     def texts(self, member: str) -> list[str] | None:
         """A member of several texts, such as the algorithms that are supported."""
         value = self.document.get(member)
@@ -127,6 +132,20 @@ def discover(http: Http, issuer: str, backchannel: str | None = None) -> ServerM
             return ServerMetadata(issuer, document, address, answer.headers)
         missing.append(f"{in_ascii(address)}: status {answer.status}")
     raise NoMetadata(hint="; ".join(missing))
+
+
+def reread(http: Http, issuer: str, value: object) -> ServerMetadata:
+    """The metadata of `issuer` that somebody else discovered, checked as :func:`discover` does.
+
+    :param value: see :attr:`ServerMetadata.value`.
+    :raises Rejected: it is none of that issuer.
+    """
+    address, document = value if isinstance(value, list) and len(value) == 2 else (None, None)
+    asked = _Asked(issuer, None)
+    for kind in _kinds():
+        if address == kind.address(asked.base.rstrip("/"), external=True):
+            return ServerMetadata(issuer, _checked(http, asked, kind, address, document), address)
+    raise Rejected.at("issuer", "is not where it was discovered")
 
 
 def check_addresses(http: Http, issuer: str, backchannel: str | None = None) -> None:

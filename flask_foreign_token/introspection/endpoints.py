@@ -15,6 +15,10 @@ class Endpoint(Protocol):
     def known(self) -> str | None:
         """The address, as far as it is known without asking anybody."""
 
+    @property
+    def place(self) -> str:
+        """Where the address stands: itself, or the issuer that publishes it; the same in every process."""
+
     def locate(self) -> str:
         """The address.
 
@@ -30,6 +34,11 @@ class StoredEndpoint:
 
     @property
     def known(self) -> str:
+        """The address."""
+        return self.url
+
+    @property
+    def place(self) -> str:
         """The address."""
         return self.url
 
@@ -53,6 +62,11 @@ class DiscoveredEndpoint:
     def known(self) -> str | None:
         """The address in the metadata that are kept, if there are any."""
         return self.metadata.known(self.member)
+
+    @property
+    def place(self) -> str:
+        """The issuer, the member, and where that may lead."""
+        return " ".join([self.metadata.issuer, self.member, *sorted(self.metadata.origins)])
 
     def locate(self) -> str:
         """The address in the metadata.

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from http import HTTPStatus
+from typing import TypeGuard
 from urllib.parse import urlsplit
 
 from ..errors import InvalidToken, ProviderUnavailable, Refusal
@@ -180,10 +181,14 @@ class _Standing:
         return at <= self._clock() < at + TRUSTED_FOR
 
 
+def is_answer(said: object) -> TypeGuard[Mapping[str, object]]:
+    """Whether something is said of a token there (:rfc:`7662#section-2.2`)."""
+    return isinstance(said, dict) and isinstance(said.get("active"), bool)
+
+
 def _said(answer: Answer) -> Mapping[str, object] | None:
-    """What is said of the token; none: that is no answer (:rfc:`7662#section-2.2`)."""
-    said = answer.json if answer.status == HTTPStatus.OK else None
-    return said if isinstance(said, dict) and isinstance(said.get("active"), bool) else None
+    """What is said of the token; none: that is no answer."""
+    return answer.json if answer.status == HTTPStatus.OK and is_answer(answer.json) else None
 
 
 def _refuses_credential(answer: Answer) -> bool:

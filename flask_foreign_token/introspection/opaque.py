@@ -12,6 +12,7 @@ from typing import Literal
 
 from ..caching import Cache
 from ..errors import InvalidToken, ProviderUnavailable
+from ..shared_cache import ALONE, Shared, Sharing
 from .claims import (
     Claims,
     check_audience,
@@ -25,7 +26,7 @@ from .claims import (
     time_of,
 )
 from .frozen import FrozenObject, freeze
-from .introspection_endpoint import IntrospectionEndpoint
+from .introspection_endpoint import IntrospectionEndpoint, is_answer
 from .parse import MAX_SIZE, CompactJws
 from .remote_document import PATIENCE
 from .token import Checks, Credential, Token, Versioned, concluded
@@ -91,6 +92,8 @@ class OpaqueIntrospector:
     audience keeps them out, or a `token_type` that is demanded.
 
     :param introspector: the resource that the rules come from.
+    :param sharing: where workers leave answers for each other.
+    :param shared_as: names that resource, its version and whom it asks as whom, the same in every worker; secret.
     :param size: answers to remember of either kind, active and not; 2 or more.
     :param clock: seconds since the epoch.
     """
@@ -101,9 +104,13 @@ class OpaqueIntrospector:
         rules: OpaqueRules,
         endpoint: IntrospectionEndpoint,
         *,
+        sharing: Sharing = ALONE,
+        shared_as: str = "",
         size: int = 10_000,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._sharing = sharing
+        self._shared_as = shared_as
         self.introspector = introspector
         self.rules = rules
         self.endpoint = endpoint
@@ -167,13 +174,34 @@ class OpaqueIntrospector:
     def _ask(self, key: bytes, token: str) -> tuple[_Answer, float]:
         if self._inactive.get(key):
             raise InvalidToken(_INACTIVE)
+        said, until = self._shared_answer(key) or self._answer(key, token)
+        if said["active"] is not True:
+            self._inactive.put(key, True, until)
+            raise InvalidToken(_INACTIVE)
+        return _Answer(freeze(said), until), until
+
+    def _answer(self, key: bytes, token: str) -> tuple[Claims, float]:
+        """What the endpoint says, and until when that counts."""
         asked_at = self._clock()
         said = self.endpoint.ask(token)
+        until = self._end_of(said, asked_at)
+        self._sharing.leave("introspection", self._name_of(key), Shared(said, asked_at, until))
+        return said, until
+
+    def _shared_answer(self, key: bytes) -> tuple[Claims, float] | None:
+        """What another worker was answered; for no longer than it counts there."""
+        shared = self._sharing.find("introspection", self._name_of(key))
+        if shared is None or not is_answer(shared.value):
+            return None
+        return shared.value, min(shared.until, self._end_of(shared.value, shared.at))
+
+    def _name_of(self, key: bytes) -> str:
+        return f"{self._shared_as} {key.hex()}"
+
+    def _end_of(self, said: Claims, asked_at: float) -> float:
         if said["active"] is not True:
-            self._inactive.put(key, True, asked_at + min(self.rules.cache_ttl, INACTIVE_TTL))
-            raise InvalidToken(_INACTIVE)
-        until = min(asked_at + self.rules.cache_ttl, _end_of(said))
-        return _Answer(freeze(said), until), until
+            return asked_at + min(self.rules.cache_ttl, INACTIVE_TTL)
+        return min(asked_at + self.rules.cache_ttl, _end_of(said))
 
     def _verified(self, answer: _Answer) -> Checks:
         rules, claims = self.rules, answer.claims

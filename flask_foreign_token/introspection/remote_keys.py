@@ -11,11 +11,14 @@ from urllib.parse import urlsplit
 
 from ..errors import ProviderUnavailable
 from ..http import Answer, Http
+from ..shared_cache import ALONE, Sharing
 from .background import Begin, in_background
 from .endpoints import Endpoint
+from .kept_document import Fetched
 from .key_set import KeySet, SkippedKey, read_key_set
 from .keys import ALGORITHMS, VerificationKey, spellings
-from .remote_document import Fetched, RemoteDocument
+from .remote_document import RemoteDocument
+from .shared_document import SharedDocument
 from .token_bucket import TokenBucket
 
 UNKNOWN_KEY_FETCHES = 4
@@ -63,9 +66,11 @@ class RemoteKeys:
     :param ttl: seconds of the life of the keys, at most; see :func:`.life_of`.
     :param grace: seconds for which keys whose life is over still serve while the provider cannot be reached.
     :param rsa_algorithms: see :func:`~flask_foreign_token.introspection.key_set.read_key_set`.
+    :param sharing: where workers leave key sets for each other.
     :param clock: seconds since the epoch.
     :param begin: begins a renewal in the background.
     :param jitter: see :class:`.RemoteDocument`.
+    :param sleep: see :class:`.SharedDocument`.
     """
 
     def __init__(
@@ -76,16 +81,20 @@ class RemoteKeys:
         ttl: float,
         grace: float,
         rsa_algorithms: Sequence[str] = ("RS256",),
+        sharing: Sharing = ALONE,
         clock: Callable[[], float] = time.time,
         begin: Begin = in_background,
         jitter: Callable[[], float] = random.random,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._http = http
         self._endpoint = endpoint
         self._rsa_algorithms = tuple(rsa_algorithms)
+        self._ttl = ttl
         self._key_set = RemoteDocument(
             "the key set",
             self._fetch,
+            shared=SharedDocument(sharing, "keys", name=self.shared_as, read=self._read, grace=grace, sleep=sleep),
             on_change=self._withdraw,
             ttl=ttl,
             grace=grace,
@@ -131,6 +140,15 @@ class RemoteKeys:
             key_set = self._key_set.fetched_after(begun, unless=lambda new: new.lists(key_id), bucket=self._bucket)
         return key_set.find(key_id, algorithm)
 
+    def shared_as(self) -> str:
+        """What key sets are left under for other workers. It names who publishes the address as well, so that nobody
+        can leave theirs under the address of another; and what else keys can be had anew by.
+
+        :raises ProviderUnavailable: the address must be discovered, and cannot be.
+        """
+        endpoint = self._endpoint
+        return " ".join([endpoint.place, endpoint.locate(), f"{self._ttl:g}", *self._rsa_algorithms])
+
     def retire(self) -> None:
         """Withdraw every key, now and later: nobody watches this source any more, so that what rests on it must fall.
 
@@ -153,15 +171,18 @@ class RemoteKeys:
         with self._http.fetching("keys") as fetch:
             answer = self._http.get(jwks_uri)
             try:
-                fetched = Fetched(self._read(answer, known), answer.headers)
+                key_set = self._key_set_in(answer, known)
             except ProviderUnavailable as useless:
                 # As an exchange it went well, so that nobody has logged it yet.
                 log.warning("%s: %s", urlsplit(jwks_uri).hostname, useless.hint)
                 raise
             fetch.is_good = True
-        return fetched
+        return Fetched(key_set, answer.headers, answer.json)
 
-    def _read(self, answer: Answer, known: KeySet | None) -> KeySet:
+    def _key_set_in(self, answer: Answer, known: KeySet | None) -> KeySet:
         if answer.status != 200:
             raise ProviderUnavailable(hint=f"the key set: status {answer.status}")
-        return read_key_set(answer.json, self._rsa_algorithms, known)
+        return self._read(answer.json, known)
+
+    def _read(self, value: object, known: KeySet | None) -> KeySet:
+        return read_key_set(value, self._rsa_algorithms, known)

@@ -12,10 +12,13 @@ from weakref import WeakValueDictionary
 from ..errors import ProviderUnavailable, Rejected
 from ..http import Http
 from ..printable import in_ascii
+from ..shared_cache import ALONE, Sharing
 from .addresses import origin_of
 from .background import Begin, in_background
-from .discovery import NoMetadata, ServerMetadata, discover
-from .remote_document import DocumentState, Fetched, RemoteDocument
+from .discovery import NoMetadata, ServerMetadata, discover, reread
+from .kept_document import DocumentState, Fetched
+from .remote_document import RemoteDocument
+from .shared_document import SharedDocument
 
 METADATA_TTL = 3600
 """Seconds of the life of a provider's metadata, unless its answer says less."""
@@ -32,9 +35,11 @@ class RemoteMetadata:
     :param origins: where its endpoints may be, beside the issuer's own origin: those of the addresses that resources
         give, ``""`` for what is no address. What is published leads nowhere else.
     :param grace: seconds for which it serves after its life, while the provider cannot be reached.
+    :param sharing: where workers leave metadata for each other.
     :param clock: seconds since the epoch.
     :param begin: begins a renewal in the background.
     :param jitter: see :class:`.RemoteDocument`.
+    :param sleep: see :class:`.SharedDocument`.
     """
 
     def __init__(
@@ -44,15 +49,24 @@ class RemoteMetadata:
         *,
         origins: frozenset[str],
         grace: float,
+        sharing: Sharing = ALONE,
         clock: Callable[[], float] = time.time,
         begin: Begin = in_background,
         jitter: Callable[[], float] = random.random,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.issuer = issuer
         self.origins = (origins | {origin_of(issuer)}) - {""}
         self._http = http
         self._metadata = RemoteDocument(
-            "the metadata", self._fetch, ttl=METADATA_TTL, grace=grace, clock=clock, begin=begin, jitter=jitter
+            "the metadata",
+            self._fetch,
+            shared=SharedDocument(sharing, "metadata", name=lambda: issuer, read=self._read, grace=grace, sleep=sleep),
+            ttl=METADATA_TTL,
+            grace=grace,
+            clock=clock,
+            begin=begin,
+            jitter=jitter,
         )
         # What the log was told last, of the metadata and of each member.
         self._told: dict[str, str] = {}
@@ -111,9 +125,15 @@ class RemoteMetadata:
             reason = "; ".join(map(str, rejected.issues))
         else:
             self._told.pop("", None)
-            return Fetched(metadata, metadata.headers)
+            return Fetched(metadata, metadata.headers, metadata.value)
         self._tell("", reason)
         raise ProviderUnavailable(hint=reason)
+
+    def _read(self, value: object, _known: ServerMetadata | None) -> ServerMetadata:
+        try:
+            return reread(self._http, self.issuer, value)
+        except Rejected as rejected:
+            raise ProviderUnavailable(hint=str(rejected)) from None
 
     def _tell(self, subject: str, reason: str) -> None:
         """Tell the log, unless it was the last that it was told of `subject`."""
@@ -126,18 +146,24 @@ class MetadataDirectory:
     """One :class:`RemoteMetadata` for each way of asking, for as long as somebody uses it.
 
     :param grace: see :class:`RemoteMetadata`.
+    :param sharing: see :class:`RemoteMetadata`.
     :param clock: seconds since the epoch.
     """
 
-    def __init__(self, http: Http, *, grace: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, http: Http, *, grace: float, sharing: Sharing = ALONE, clock: Callable[[], float] = time.time
+    ) -> None:
         self._http = http
         self._grace = grace
+        self._sharing = sharing
         self._clock = clock
         self._lock = threading.Lock()
         self._sources: WeakValueDictionary[tuple[str, frozenset[str]], RemoteMetadata] = WeakValueDictionary()
 
     def of(self, issuer: str, origins: frozenset[str]) -> RemoteMetadata:
         """What the provider of `issuer` publishes, to be called at `origins`; see :class:`RemoteMetadata`."""
-        metadata = RemoteMetadata(self._http, issuer, origins=origins, grace=self._grace, clock=self._clock)
+        metadata = RemoteMetadata(
+            self._http, issuer, origins=origins, grace=self._grace, sharing=self._sharing, clock=self._clock
+        )
         with self._lock:
             return self._sources.setdefault((issuer, metadata.origins), metadata)

@@ -30,6 +30,7 @@ class NoEndpoint:
 
     def __init__(self, known: str | None, issues: Sequence[Issue]) -> None:
         self.known = known
+        self.place = ""
         self.issues = tuple(issues)
 
     def locate(self) -> str:
@@ -51,6 +52,12 @@ class Inquiry(NamedTuple):
     def issues(self) -> tuple[Issue, ...]:
         """Why nobody is asked."""
         return self.endpoint.issues if isinstance(self.endpoint, NoEndpoint) else ()
+
+    @property
+    def said_apart(self) -> str:
+        """A text that differs wherever anything here does, the same in every process; it holds the credential."""
+        authentication = self.authentication
+        return repr((self.endpoint.place, sorted(authentication.headers.items()), sorted(authentication.form.items())))
 
 
 def inquiry_of(

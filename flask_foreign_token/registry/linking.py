@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
-from ..errors import Issue, Rejected
+from ..errors import Rejected
 from ..http import Http
-from ..introspection.choosing import IssuerIntrospector
 from ..introspection.endpoints import Endpoint
 from ..introspection.introspection_endpoint import IntrospectionEndpoint
 from ..introspection.jwt import JwtIntrospector, JwtRules
@@ -16,76 +14,22 @@ from ..introspection.keys import KeySource
 from ..introspection.opaque import OpaqueIntrospector, OpaqueRules
 from ..introspection.remote_keys import RemoteKeys
 from ..introspection.token import Versioned
-from ..users.provider import Provider
+from ..shared_cache import Sharing
 from ..users.signed_userinfo import SignedUserinfo
 from ..users.userinfo import UserinfoEndpoint
 from .dependence import Dependence
 from .endpoints import Endpoints
 from .holdings import Holdings, IntrospectorHolding
 from .inquiry import Inquiry, inquiry_of
-from .parts import IntrospectorPart, NoKeys, Part, ProviderPart, issues_of
+from .links import Linked, Links, RemoteSource
+from .parts import IntrospectorPart, NoKeys, Part, ProviderPart
 from .resources import IdentityProvider, JwtSettings, Key, Resource, TokenIntrospector, digest
-from .secret_sources import Readings
+from .secret_sources import Readings, stored_version
 from .uniqueness import Blame, second_issuers, shared_issuers, shared_prefixes, shared_systems
 
 USERINFO_KEYS_TTL = 300
 """Seconds of the life of keys that are fetched for userinfo alone, the default of `cache_ttl`. That of an introspector
 which asks about tokens says how long answers are good, and may be a second."""
-
-
-class RemoteSource(NamedTuple):
-    """Where keys are fetched, and how. Introspectors for which this is the same share the keys.
-
-    :param ttl: seconds.
-    :param rsa_algorithms: see :class:`.RemoteKeys`.
-    """
-
-    endpoint: Endpoint
-    ttl: int
-    rsa_algorithms: tuple[str, ...]
-
-
-class Linked(NamedTuple):
-    """An introspector with the provider that it is linked to.
-
-    :param settings: the resource.
-    :param provider: none: its tokens have no user.
-    :param in_force: whether it is active, and its provider too. The tokens of a provider that was switched off are
-        refused, rather than taken as those of nobody.
-    :param source: where its keys come from; none: they are its own, or it has no need of any.
-    :param issuer: whose tokens it takes; none: nobody says so, and the introspection endpoint's address stands for it.
-    :param inquiry: whom it asks about opaque tokens; none: it takes no such tokens.
-    :param signed: verifies userinfo that `provider` signs; none: nobody is asked for userinfo.
-    :param signed_source: where keys are fetched for that alone; none: they are those of an introspector, or missing.
-    """
-
-    settings: TokenIntrospector
-    introspector: IssuerIntrospector
-    provider: Provider | None
-    in_force: bool
-    source: RemoteSource | None
-    issuer: str | None
-    inquiry: Inquiry | None
-    signed: SignedUserinfo | None = None
-    signed_source: RemoteSource | None = None
-
-    @property
-    def issues(self) -> tuple[Issue, ...]:
-        """Why it is out of service: a secret of it must not be used."""
-        if self.inquiry is not None:
-            return self.inquiry.issues
-        return issues_of(self.introspector.keys) if isinstance(self.introspector, JwtIntrospector) else ()
-
-
-class Links(NamedTuple):
-    """What became of all introspectors.
-
-    :param linked: those that nothing is wrong with.
-    :param reserved: what the opaque tokens of the others begin with.
-    """
-
-    linked: tuple[Linked, ...]
-    reserved: frozenset[str]
 
 
 class Linker:
@@ -94,6 +38,7 @@ class Linker:
     :param default_audience: of introspectors that name no audience.
     :param key_grace: seconds for which keys that are due still serve while their provider is down.
     :param cache_size: opaque tokens of which each introspector remembers what was said.
+    :param sharing: where workers leave for each other what they fetch.
     :param clock: seconds since the epoch.
     :param secrets: where references to secrets lead.
     :param previous: of the snapshot before; what did not change is used again.
@@ -107,6 +52,7 @@ class Linker:
         default_audience: str | None,
         key_grace: float,
         cache_size: int,
+        sharing: Sharing,
         clock: Callable[[], float],
         secrets: Readings,
         previous: Iterable[Linked],
@@ -116,6 +62,7 @@ class Linker:
         self._default_audiences = frozenset(() if default_audience is None else (default_audience,))
         self._key_grace = key_grace
         self._cache_size = cache_size
+        self._sharing = sharing
         self._clock = clock
         self._secrets = secrets
         self._known = {linked.introspector.introspector: linked for linked in previous}
@@ -208,7 +155,8 @@ class Linker:
             return known
         try:
             if part.settings.type == "opaque":
-                return self._opaque(versioned, part.settings, provider, issuer, foreign)
+                stored = "+".join(map(stored_version, versions))
+                return self._opaque(versioned, stored, part.settings, provider, issuer, foreign)
             return self._jwt(versioned, part, provider)
         except Rejected as rejected:
             raise rejected.within(part.settings.name) from None
@@ -230,6 +178,7 @@ class Linker:
     def _opaque(
         self,
         versioned: Versioned,
+        stored_version: str,
         settings: TokenIntrospector,
         provider: ProviderPart | None,
         issuer: str | None,
@@ -241,6 +190,8 @@ class Linker:
             versioned,
             self._opaque_rules(settings, described, issuer, foreign_issuers, inquiry.endpoint),
             self._introspection_endpoint(settings, inquiry),
+            sharing=self._sharing,
+            shared_as=f"{versioned.id} {stored_version} {inquiry.said_apart}",
             size=self._cache_size,
             clock=self._clock,
         )
@@ -270,6 +221,7 @@ class Linker:
                 ttl=source.ttl,
                 grace=self._key_grace,
                 rsa_algorithms=source.rsa_algorithms,
+                sharing=self._sharing,
                 clock=self._clock,
             )
         return sources[source]

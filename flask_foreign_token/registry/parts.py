@@ -15,13 +15,14 @@ from ..introspection.static_keys import StaticKeys, UnusableSecret
 from ..policies.engines import Engines
 from ..policies.policy import CompiledPolicy, compile_policy
 from ..printable import shown
+from ..shared_cache import Sharing
 from ..users.provider import Provider
 from ..users.to_scim import Path, Targets, check_to_scim
 from ..users.userinfo import TokenClaims, UserinfoEndpoint, UserinfoSource
 from .endpoints import ENDPOINTS, Endpoints
 from .resources import AccessPolicy, IdentityProvider, JwtSettings, PlacedSecret, Resource, TokenIntrospector, load
 from .schemas import AccessPolicySchema
-from .secret_sources import Readings
+from .secret_sources import Readings, stored_version
 
 _POLICY = AccessPolicySchema()
 
@@ -102,6 +103,7 @@ class PartMaker:
     :param default_audience: of introspectors that name neither audience nor client.
     :param engines: those that policies may name.
     :param targets: what of the app's model ``toScim`` can reach.
+    :param sharing: where workers leave for each other what they fetch.
     :param clock: seconds since the epoch.
     """
 
@@ -114,10 +116,12 @@ class PartMaker:
         require_audience: bool,
         default_audience: str | None,
         targets: Targets,
+        sharing: Sharing,
         clock: Callable[[], float],
     ) -> None:
         self._http = http
         self._clock = clock
+        self._sharing = sharing
         self._endpoints = endpoints
         self._engines = engines
         self._targets = targets
@@ -166,7 +170,7 @@ class PartMaker:
             faults.add("", f"toScim.{shown(key)}", reason)
         userinfo: UserinfoSource = TokenClaims()
         with faults.gathered():
-            userinfo = self._userinfo(settings)
+            userinfo = self._userinfo(settings, f"{settings.id} {stored_version(version)}")
         faults.raise_any()
         return Provider(
             id=settings.id,
@@ -179,11 +183,18 @@ class PartMaker:
             userinfo_refresh=settings.userinfo_refresh,
         )
 
-    def _userinfo(self, settings: IdentityProvider) -> UserinfoSource:
+    def _userinfo(self, settings: IdentityProvider, shared_as: str) -> UserinfoSource:
         if settings.userinfo_source == "id-token":
             return TokenClaims()
         endpoint = self._endpoints.userinfo(settings)
-        return UserinfoEndpoint(self._http, endpoint, settings.userinfo_header, clock=self._clock)
+        return UserinfoEndpoint(
+            self._http,
+            endpoint,
+            settings.userinfo_header,
+            sharing=self._sharing,
+            shared_as=shared_as,
+            clock=self._clock,
+        )
 
     def _introspector(self, settings: TokenIntrospector, resource: Resource, secrets: Readings) -> KeySource | None:
         """The keys that it brings itself, if it does."""

@@ -159,6 +159,11 @@ NOTHING_TO_NAME = SecretSources((), (), MappingProxyType({}))
 """Sources of which no reference may name any."""
 
 
+def stored_version(version: str) -> str:
+    """A version of :meth:`Readings.version_of` without the generations, which differ from process to process."""
+    return version.partition("~")[0]
+
+
 class Readings:
     """Where each reference leads, followed once, so that all who ask within one snapshot get the same answer.
 

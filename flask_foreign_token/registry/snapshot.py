@@ -18,11 +18,13 @@ from ..introspection.remote_metadata import MetadataDirectory
 from ..introspection.token import Versioned
 from ..policies.decisions import Policies
 from ..policies.engines import Engines
+from ..shared_cache import ALONE, Sharing
 from ..users.provider import Provider
 from ..users.to_scim import NO_MODEL, Targets
 from .endpoints import Endpoints
 from .fields import SecretReference
-from .linking import Linked, Linker, Links
+from .linking import Linker
+from .links import Linked, Links
 from .parts import IntrospectorPart, Part, PartMaker, PolicyPart, issues_of
 from .resources import Key, Resource
 from .secret_sources import NOTHING_TO_NAME, Absence, Reading, Readings, SecretSources
@@ -59,6 +61,8 @@ class RegistrySnapshot:
     parts: Mapping[Key, Part] = field(repr=False)
     linked: tuple[Linked, ...] = field(repr=False)
     secrets: Mapping[SecretReference, Reading] = field(repr=False)
+    mark: object = field(default_factory=object, repr=False, compare=False)
+    """What stands for this snapshot to those who keep what rests on it, and need not keep it."""
 
     @property
     def issuers(self) -> list[str]:
@@ -143,6 +147,7 @@ class SnapshotBuilder:
     :param engines: those that policies may name; none: those of this package.
     :param targets: what of the app's model ``toScim`` can reach.
     :param sources: of the secrets that resources refer to; none: no reference leads to any.
+    :param sharing: where workers leave for each other what they fetch.
     :param clock: seconds since the epoch.
     """
 
@@ -157,6 +162,7 @@ class SnapshotBuilder:
         engines: Engines | None = None,
         targets: Targets = NO_MODEL,
         sources: SecretSources = NOTHING_TO_NAME,
+        sharing: Sharing = ALONE,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._http = http
@@ -164,8 +170,9 @@ class SnapshotBuilder:
         self._key_grace = key_grace
         self._cache_size = cache_size
         self._sources = sources
+        self._sharing = sharing
         self._clock = clock
-        self._endpoints = Endpoints(http, MetadataDirectory(http, grace=key_grace, clock=clock))
+        self._endpoints = Endpoints(http, MetadataDirectory(http, grace=key_grace, sharing=sharing, clock=clock))
         self._maker = PartMaker(
             http,
             self._endpoints,
@@ -173,6 +180,7 @@ class SnapshotBuilder:
             require_audience=require_audience,
             default_audience=default_audience,
             targets=targets,
+            sharing=sharing,
             clock=clock,
         )
 
@@ -282,6 +290,7 @@ class SnapshotBuilder:
             default_audience=self._default_audience,
             key_grace=self._key_grace,
             cache_size=self._cache_size,
+            sharing=self._sharing,
             clock=self._clock,
             secrets=secrets,
             previous=linked_before,

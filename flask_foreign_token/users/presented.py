@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -38,16 +39,17 @@ class Presented:
         """Names the subject, and the token that it came with, for what must not be asked again for a moment."""
         return sha256(f"{self.identifier_id} {self.credential.token}".encode()).digest()
 
-    def ask(self, clock: Callable[[], float]) -> Identifier:
+    def ask(self, clock: Callable[[], float], *, max_age: float = math.inf) -> Identifier:
         """What the provider says, as a new identifier.
 
+        :param max_age: seconds; what the provider told another worker since then will do.
         :param clock: seconds since the epoch; looked at when the provider has answered.
         :raises InvalidToken: userinfo refuses the token, or speaks of somebody else.
         :raises TooDeep: no database can be relied on to hold what it says.
         :raises InsufficientScope: userinfo wants ``openid``.
         :raises ProviderUnavailable: userinfo cannot be had.
         """
-        userinfo = self.provider.userinfo.userinfo(self.token, self.credential)
+        userinfo, refreshed_at = self._said(clock, max_age)
         if is_too_deep(userinfo):
             raise TooDeep
         attributes = to_scim(userinfo, self.provider.to_scim)
@@ -64,6 +66,15 @@ class Presented:
             version=1,
             created_at=now,
             updated_at=now,
-            refreshed_at=now,
+            refreshed_at=refreshed_at,
             verified_email=verified_email(userinfo),
         )
+
+    def _said(self, clock: Callable[[], float], max_age: float) -> tuple[Mapping[str, object], float]:
+        """What the provider says, and when it did."""
+        source = self.provider.userinfo
+        remembered = source.remembered(self.token, self.credential)
+        if remembered is not None and clock() - remembered.at < max_age:
+            return remembered
+        userinfo = source.userinfo(self.token, self.credential)
+        return userinfo, clock()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..errors import InsufficientScope, InvalidToken, ProviderUnavailable, Refusal
 from ..http import Answer, Http, UselessAnswer
@@ -18,12 +18,27 @@ from ..introspection.frozen import thaw
 from ..introspection.introspection_endpoint import MAX_ANSWER
 from ..introspection.restraint import Restraint
 from ..introspection.token import Credential, Token
+from ..shared_cache import ALONE, Shared, Sharing
 from .nesting import MAX_VALUES, TooDeep, has_too_many_values, is_too_deep
 from .signed_userinfo import SignedUserinfo
+
+REMEMBERED = 60.0
+"""Seconds for which other workers may use what one was told about the user of a token: those that meet the token at the
+same time, and those that meet it before the user is stored."""
 
 _AGAINST_TOKEN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 log = logging.getLogger(__name__)
+
+
+class Said(NamedTuple):
+    """What a provider said about a user.
+
+    :param at: when, in seconds since the epoch.
+    """
+
+    claims: Mapping[str, object]
+    at: float
 
 
 class UserinfoSource(Protocol):
@@ -38,8 +53,12 @@ class UserinfoSource(Protocol):
         :raises ProviderUnavailable: the claims cannot be had; nothing is known about the token.
         """
 
+    def remembered(self, token: Token, credential: Credential) -> Said | None:
+        """What another worker was told a moment ago, of the same token; nothing where nobody tells."""
+        return None
 
-class TokenClaims:
+
+class TokenClaims(UserinfoSource):
     """The token's own claims."""
 
     def userinfo(self, token: Token, credential: Credential) -> Mapping[str, object]:
@@ -47,7 +66,7 @@ class TokenClaims:
         return thaw(token.claims)
 
 
-class UserinfoEndpoint:
+class UserinfoEndpoint(UserinfoSource):
     """The userinfo endpoint of a provider (OpenID Connect Core 1.0 section 5.3).
 
     It is spared as :class:`.Restraint` says; a token that it refuses is not tried again for as long.
@@ -56,6 +75,8 @@ class UserinfoEndpoint:
     :param prefix: the word before the token in ``Authorization``.
     :param signed: verifies what comes as a JWT; none: that is of no use.
     :param restraint: shared with others who ask there; none: one of its own.
+    :param sharing: where workers leave answers for each other, for :data:`REMEMBERED` seconds.
+    :param shared_as: names the provider and its version, the same in every worker.
     :param clock: seconds since the epoch.
     """
 
@@ -67,8 +88,13 @@ class UserinfoEndpoint:
         *,
         signed: SignedUserinfo | None = None,
         restraint: Restraint | None = None,
+        sharing: Sharing = ALONE,
+        shared_as: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._sharing = sharing
+        self._shared_as = shared_as
+        self._clock = clock
         self._http = http
         self._endpoint = endpoint
         self._prefix = prefix
@@ -77,13 +103,23 @@ class UserinfoEndpoint:
 
     def verifying(self, signed: SignedUserinfo) -> UserinfoEndpoint:
         """The same endpoint, spared together with this one, where `signed` verifies what comes as a JWT."""
-        return UserinfoEndpoint(self._http, self._endpoint, self._prefix, signed=signed, restraint=self._restraint)
+        return UserinfoEndpoint(
+            self._http,
+            self._endpoint,
+            self._prefix,
+            signed=signed,
+            restraint=self._restraint,
+            sharing=self._sharing,
+            shared_as=self._shared_as,
+            clock=self._clock,
+        )
 
     def userinfo(self, token: Token, credential: Credential) -> Mapping[str, object]:
         """What the endpoint answers to the token; see :meth:`UserinfoSource.userinfo`."""
         subject = token.claims.get("sub")
         if not isinstance(subject, str):
             raise InvalidToken("the token has no sub, which that of userinfo must equal")
+        asked_at = self._clock()
         asked_with = sha256(credential.token.encode()).digest()
         claims = self._claims(token, credential, asked_with)
         # OpenID Connect Core 1.0 section 5.3.2: what is said of another subject must not be used.
@@ -91,7 +127,21 @@ class UserinfoEndpoint:
             raise self._refused(asked_with, InvalidToken("userinfo names another subject"))
         if is_too_deep(claims):
             raise self._refused(asked_with, TooDeep())
+        shared = Shared(claims, asked_at, asked_at + REMEMBERED)
+        self._sharing.leave("userinfo", self._name_of(token, credential), shared)
         return claims
+
+    def remembered(self, token: Token, credential: Credential) -> Said | None:
+        """See :meth:`UserinfoSource.remembered`."""
+        shared = self._sharing.find("userinfo", self._name_of(token, credential))
+        claims = None if shared is None else shared.value
+        if shared is None or not isinstance(claims, dict) or claims.get("sub") != token.claims.get("sub"):
+            return None
+        return Said(claims, shared.at)
+
+    def _name_of(self, token: Token, credential: Credential) -> str:
+        asked_with = sha256(credential.token.encode()).hexdigest()
+        return f"{self._shared_as} {self._endpoint.place} {token.issuer} {asked_with}"
 
     def _claims(self, token: Token, credential: Credential, asked_with: bytes) -> Mapping[str, object]:
         """

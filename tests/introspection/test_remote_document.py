@@ -11,10 +11,10 @@ import pytest
 from flask_foreign_token.errors import REST, ProviderUnavailable
 from flask_foreign_token.introspection import remote_document
 from flask_foreign_token.introspection.background import Begin, in_background
+from flask_foreign_token.introspection.kept_document import Fetched
 from flask_foreign_token.introspection.remote_document import (
     REFRESH_AHEAD,
     REFRESH_SPREAD,
-    Fetched,
     RemoteDocument,
     Resting,
 )

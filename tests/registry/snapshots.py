@@ -13,7 +13,7 @@ from joserfc.jwk import OctKey
 from flask_foreign_token.errors import Issue, Rejected
 from flask_foreign_token.http import Http
 from flask_foreign_token.introspection.token import Credential, Token
-from flask_foreign_token.registry.linking import Linked
+from flask_foreign_token.registry.links import Linked
 from flask_foreign_token.registry.resources import Resource, identify, version_of
 from flask_foreign_token.registry.snapshot import RegistrySnapshot, SnapshotBuilder
 

@@ -11,7 +11,7 @@ from flask_foreign_token.introspection.endpoints import DiscoveredEndpoint
 from flask_foreign_token.introspection.opaque import OpaqueIntrospector, OpaqueRules
 from flask_foreign_token.introspection.token import Credential
 from flask_foreign_token.registry.inquiry import Inquiry
-from flask_foreign_token.registry.linking import Linked
+from flask_foreign_token.registry.links import Linked
 
 from .bodies import ASKED, ISSUER, SECRET, asked_provider, introspector, opaque, policy, provider
 from .snapshots import builder, built, faults, linked, token

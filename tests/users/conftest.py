@@ -58,7 +58,7 @@ def a_credential(token: str = "a.b.c") -> Credential:
     return Credential("bearer", token)
 
 
-class Says:
+class Says(UserinfoSource):
     """A provider that says the same of everybody, and is counted."""
 
     def __init__(self, **claims: object) -> None:

@@ -18,7 +18,7 @@ from flask_foreign_token.users.nesting import MAX_DEPTH
 from flask_foreign_token.users.provisioning import UNKNOWN_TTL
 from flask_foreign_token.users.snapshot import UserSnapshot
 from flask_foreign_token.users.stored_user import identifier_id
-from flask_foreign_token.users.userinfo import TokenClaims
+from flask_foreign_token.users.userinfo import TokenClaims, UserinfoSource
 
 from .conftest import (
     ISSUER,
@@ -307,7 +307,7 @@ def test_a_subject_without_a_user_is_looked_up_again_after_a_few_seconds(world: 
 
 @pytest.mark.parametrize("error", [InvalidToken("no"), InsufficientScope("openid"), ProviderUnavailable()])
 def test_when_userinfo_fails_nothing_is_left_half_made(world: World, error: Exception) -> None:
-    class Fails:
+    class Fails(UserinfoSource):
         def userinfo(self, token: Token, credential: Credential) -> Mapping[str, object]:
             raise error
 
