@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +13,12 @@ from flask import request as current_request
 from sqlalchemy import Engine, inspect
 
 from . import credentials, metadata
-from .admin.routes import ENDPOINTS, PUBLIC, blueprint
+from .admin.routes import blueprint
+from .app_views import METADATA, Views
 from .audit import Why
 from .counting import Metrics, Mirror
 from .debugging import debug, warn
-from .decorators import open_views, policies_of, requirements_of, scopes_of
+from .decorators import open_views, policies_of, requirements_of
 from .errors import (
     CHALLENGE_CHARACTERS,
     ConfigError,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
 
     from .policies.python import CodePolicies
+    from .redis_cache import OpenCache
     from .registry.registry_tables import RegistryTables
     from .registry.snapshot import RegistrySnapshot
     from .users.models import Models
@@ -50,30 +51,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-METADATA = "foreign_token.protected_resource_metadata"
-"""The endpoint of the document of :rfc:`9728`."""
-
 _REMEMBERED_HINTS = 1000
 _HOW_TO_ADD = "`flask foreign-token apply FILE` stores what a file holds"
-
-
-@dataclass(frozen=True, slots=True)
-class _Views:
-    """What the app's routes say, read at the first request, when none can be added any more.
-
-    :param free: endpoints that ask for nothing: static files, the metadata, and those of the operator's API that answer
-        anyone.
-    :param public: of these, the last, which answer whatever is wrong with the app.
-    :param operator: endpoints that ask for the operator, and for nothing else.
-    :param open: endpoints whose guard is not passed.
-    :param scopes: those that guards ask for, sorted.
-    """
-
-    free: frozenset[str]
-    public: frozenset[str]
-    operator: frozenset[str]
-    open: tuple[str, ...]
-    scopes: tuple[str, ...]
 
 
 class Application:
@@ -82,6 +61,7 @@ class Application:
     :param file: the database's, where both are the extension's own; its folder is made before the first connection.
     :param policies: those in Python.
     :param new_user: the app's word about new users.
+    :param open_cache: makes the cache that each process shares with others; none: nothing is shared.
     """
 
     def __init__(
@@ -94,6 +74,7 @@ class Application:
         file: Path | None,
         policies: CodePolicies,
         new_user: NewUserHook,
+        open_cache: OpenCache | None = None,
     ) -> None:
         self.app = app
         self.settings = settings
@@ -103,7 +84,9 @@ class Application:
         self.file = file
         self.policies = policies
         self.new_user = new_user
-        self.authenticate: Callable[[RequestState], Identity] = self.identify
+        self.open_cache = open_cache
+        self._identify: Callable[[RequestState], Identity] = self.identify
+        self.authenticate = self._identify
         """Who makes a request; replaced for a while by :func:`~flask_foreign_token.testing.acting_as`."""
         self._realm = settings.realm or _realm_of(app.name)
         self._metadata_address = None if settings.resource is None else metadata.address_of(settings.resource)
@@ -113,7 +96,7 @@ class Application:
         self.metrics = PerProcess(lambda: Metrics(self.mirrors))
         """What this process has counted; apart from the runtime, which cannot always be made."""
         self._pid = os.getpid()
-        self._views: _Views | None = None
+        self._views: Views | None = None
         self._hints: set[str] = set()
         warn(self)
 
@@ -152,20 +135,56 @@ class Application:
         :return: what is answered in place of the view; none: the request goes on.
         :raises Refusal: the credential is not taken, or ``PROTECT`` is on and no policy allows the request.
         """
+        # Not by the proxies, which take 0.6 µs to find an attribute.
         request: Request = current_request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
-        g.pop("user", None)
-        g.pop("token", None)
+        kept = g._get_current_object()  # noqa: SLF001
+        if kept.__dict__:
+            # Of whoever pushed the app context, which may serve several requests.
+            kept.pop("user", None)
+            kept.pop("token", None)
         state = begin(self, request)
         views = self._views or self._read_views()
+        rule = request.url_rule
+        if rule is not None and rule.endpoint in views.plain and request.method != "OPTIONS":
+            if not self._recognises(state, request):
+                state.authenticate()
+            return None
+        return self._admit(state, request, views)
+
+    def _recognises(self, state: RequestState, request: Request) -> bool:
+        """Find out who makes a request whose token and user are known here; false: that must be done at full length.
+
+        This is what most requests need, and nothing else is done for it: what it looks at was checked when the token
+        was met. It saves 5 of the 9 µs that authenticating at full length takes.
+        """
+        environ = request.environ
+        header: str | None = environ.get("HTTP_AUTHORIZATION")
+        if header is None or header[:7] != "Bearer ":
+            return False
+        if self.authenticate is not self._identify:
+            return False
+        # Few requests have either, and a call takes as long as both looks.
+        if (environ.get("QUERY_STRING") or "CONTENT_TYPE" in environ) and credentials.may_hold_second(environ):
+            return False
+        try:
+            return state.recognise(header[7:])
+        except Refusal:
+            # It is raised again, and noted.
+            return False
+
+    def _admit(self, state: RequestState, request: Request, views: Views) -> Response | None:
+        """As :meth:`before_request`, once the request has begun; at full length."""
+        settings = self.settings
         if views.open and request.endpoint not in views.public:
             raise self.refused(Misconfigured())
-        if self._passes(request, views):
+        if views.lets_pass(request):
             return None
         state.authenticate()
-        is_operators = request.endpoint in views.operator
-        if self.settings.dev_mode and not is_operators and (debugged := debug(state)) is not None:
+        if request.endpoint in views.operator:
+            return None
+        if settings.dev_mode and (debugged := debug(state)) is not None:
             return debugged
-        if self.settings.protect == "all" and not is_operators:
+        if settings.protect == "all":
             state.enforce(ANY_POLICY)
         return None
 
@@ -173,7 +192,7 @@ class Application:
         """What `request` must meet to reach its view, in the order in which that is asked; none: it reaches no view of
         the app. The operator's endpoints have a guard of their own, see :meth:`is_operators`."""
         views = self._views or self._read_views()
-        if self._passes(request, views):
+        if views.lets_pass(request):
             return None
         found = [ANY_POLICY] if self.settings.protect == "all" and request.endpoint not in views.operator else []
         for name in request.blueprints:
@@ -220,7 +239,7 @@ class Application:
 
         :raises Refusal: no policy allows the request.
         """
-        if not self._passes(current_request, self._views or self._read_views()):
+        if not (self._views or self._read_views()).lets_pass(current_request):
             enforce(ANY_POLICY)
 
     def check(self) -> None:
@@ -270,7 +289,7 @@ class Application:
         credential = credentials.read(state.request)
         if credential is None:
             return ANONYMOUS
-        return state.runtime.identify(credential, state.snapshot)
+        return state.runtime.identify(credential, state.snapshot, state.digest_of(credential.token))
 
     def load_user(self, snapshot: UserSnapshot) -> Any:
         """The row behind `snapshot`: one query, without flushing the app's session.
@@ -351,38 +370,9 @@ class Application:
             f"correct that, or add one that takes such tokens: {_HOW_TO_ADD}"
         )
 
-    def _read_views(self) -> _Views:
-        endpoints = ["static", *(f"{name}.static" for name in self.app.blueprints)]
-        static = frozenset(name for name in endpoints if _is_flasks_own(self.app.view_functions.get(name)))
-        absent = frozenset[str]()
-        operator, public = (absent, absent) if self.settings.admin_url_prefix is None else (ENDPOINTS, PUBLIC)
-        views = self._views = _Views(
-            free=static | public | {METADATA},
-            public=public,
-            operator=operator,
-            open=tuple(open_views(self.app.view_functions)),
-            scopes=tuple(scopes_of(self.app.view_functions.values())),
-        )
-        for endpoint in views.open:
-            logger.error(
-                "view %r is registered without its guard; move @require_policy below the route. "
-                "Every request is refused until then",
-                endpoint,
-            )
+    def _read_views(self) -> Views:
+        views = self._views = Views.of(self.app, self.settings)
         return views
-
-    @staticmethod
-    def _passes(request: Request, views: _Views) -> bool:
-        """Whether `request` reaches no view of the app: what Flask answers itself, and :class:`_Views`' free ones."""
-        rule = request.url_rule
-        if rule is None or rule.endpoint in views.free:
-            return True
-        return request.method == "OPTIONS" and bool(getattr(rule, "provide_automatic_options", False))
-
-
-def _is_flasks_own(view: Callable[..., Any] | None) -> bool:
-    # A guard around Flask's view says that it is of that module too, and what it wraps.
-    return view is not None and view.__module__.startswith("flask.") and not hasattr(view, "__wrapped__")
 
 
 def _realm_of(name: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from flask import Request
@@ -10,6 +12,9 @@ from flask import Request
 from .errors import InvalidRequest
 from .introspection.token import Credential
 from .peeking import body_of
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 MAX_HEADER = 16 * 1024
 """Characters of an ``Authorization`` header, scheme included; longer ones are refused unread."""
@@ -29,17 +34,26 @@ def read(request: Request) -> Credential | None:
     :raises InvalidRequest: the header is malformed or over 16 KiB, or the request carries two credentials
         (:rfc:`6750#section-3.1`).
     """
-    if not is_bearer(request):
-        return None
-    header: str = request.environ["HTTP_AUTHORIZATION"]
-    if len(header) > MAX_HEADER:
-        raise InvalidRequest("the Authorization header is over 16 KiB")
-    match = _BEARER.fullmatch(header)
+    environ = request.environ
+    header: str = environ.get("HTTP_AUTHORIZATION") or ""
+    match = _BEARER.fullmatch(header) if len(header) <= MAX_HEADER else None
     if match is None:
+        if not is_bearer(request):
+            return None
+        if len(header) > MAX_HEADER:
+            raise InvalidRequest("the Authorization header is over 16 KiB")
         raise InvalidRequest("the Authorization header is not one bearer token")
-    if _second_token(request):
+    if may_hold_second(environ) and _second_token(request):
         raise InvalidRequest("the request carries two tokens")
     return Credential("bearer", match[1])
+
+
+def digest(token: str) -> bytes:
+    """What `token` is known by, of 32 bytes: SHA-256, since what is kept in memory for long should not be a credential.
+
+    :param token: or what stands in its place in a header that was not read; then nothing is known by it.
+    """
+    return sha256(token.encode(errors="surrogatepass")).digest()
 
 
 def is_bearer(request: Request) -> bool:
@@ -56,6 +70,15 @@ def readable_token(request: Request) -> str | None:
     header = request.environ.get("HTTP_AUTHORIZATION") or ""
     match = _BEARER.fullmatch(header) if len(header) <= MAX_HEADER else None
     return None if match is None else match[1]
+
+
+def may_hold_second(environ: WSGIEnvironment) -> bool:
+    """Whether a request may carry a token beside the one in its header, as far as is seen at a glance."""
+    query: str | None = environ.get("QUERY_STRING")
+    if query and ("access_token" in query or "%" in query):
+        return True
+    kind: str | None = environ.get("CONTENT_TYPE")
+    return kind is not None and _FORM in kind.lower()
 
 
 def _second_token(request: Request) -> bool:

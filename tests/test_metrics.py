@@ -85,7 +85,7 @@ def test_series_that_many_threads_begin_at_once_lose_nothing() -> None:
     def count(number: int) -> None:
         together.wait()
         for index in range(200):
-            metrics.remember(f"introspector-{index}")
+            metrics.remembered(f"introspector-{index}").tick()
             metrics.refuse(InvalidToken())
 
     with ThreadPoolExecutor(THREADS) as pool:
@@ -156,7 +156,7 @@ def test_of_one_number_there_is_a_limited_number_of_series() -> None:
     metrics = Metrics()
 
     for index in range(MAX_SERIES + 5):
-        metrics.remember(f"introspector-{index}")
+        metrics.remembered(f"introspector-{index}").tick()
 
     found = {labels: value for (name, labels), value in counted(metrics).items() if name == "tokens_total"}
     assert len(found) == MAX_SERIES + 1

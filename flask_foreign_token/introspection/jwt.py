@@ -104,7 +104,8 @@ class JwtIntrospector:
         expires_at = check_times(claims, now, rules.leeway)
         yield "audience"
         check_audience(claims, rules.audiences)
-        check_stated_audience(claims, rules.stated_audiences)
+        if rules.stated_audiences:
+            check_stated_audience(claims, rules.stated_audiences)
         yield "client"
         check_client(claims, rules.client_ids)
         yield "subject"

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
 
 from .. import strict_json
 from ..errors import InvalidToken
@@ -18,6 +20,9 @@ MAX_SIZE = 16 * 1024
 """Characters of a token."""
 MAX_KEY_ID = 1024
 """Characters of a `kid`."""
+
+_KNOWN_SIZE = 512
+"""Characters of the longest header that is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class Jws:
     :param signing_input: the first two parts as they came, which is what the signature is over.
     """
 
-    header: Mapping[str, object]
+    header: Mapping[str, Any]
     payload: bytes = field(repr=False)
     signing_input: bytes = field(repr=False)
     signature: bytes = field(repr=False)
@@ -37,12 +42,14 @@ class Jws:
     @property
     def algorithm(self) -> str:
         """The header's `alg`: a claim of the sender's, to be compared with what the keys permit."""
-        return cast(str, self.header["alg"])
+        algorithm: str = self.header["alg"]
+        return algorithm
 
     @property
     def key_id(self) -> str | None:
         """The header's `kid`: chooses among the keys there are and does nothing else."""
-        return cast("str | None", self.header.get("kid"))
+        key_id: str | None = self.header.get("kid")
+        return key_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +80,8 @@ def parse(token: str, *, max_size: int = MAX_SIZE) -> CompactJws:
     :raises InvalidToken: it is not one; see :func:`split` for its form, and its payload is a JSON object in UTF-8
         without duplicate members, at most 64 levels deep.
     """
-    jws = split(token, max_size=max_size)
-    claims = _json_object(jws.payload, "claims")
-    return CompactJws(jws.header, jws.payload, jws.signing_input, jws.signature, claims)
+    header, payload, signing_input, signature = _taken_apart(token, max_size)
+    return CompactJws(header, payload, signing_input, signature, _json_object(payload, "claims"))
 
 
 def split(token: str, *, max_size: int = MAX_SIZE) -> Jws:
@@ -86,18 +92,41 @@ def split(token: str, *, max_size: int = MAX_SIZE) -> Jws:
         unique members, or the header asks for something that is not understood here, as `crit` does
         (:rfc:`7515#section-4.1.11`).
     """
-    header_part, payload_part, signature_part = _parts(token, max_size)
-    header = _json_object(_octets(header_part, "header"), "header")
+    return Jws(*_taken_apart(token, max_size))
+
+
+def _taken_apart(token: str, max_size: int) -> tuple[Mapping[str, object], bytes, bytes, bytes]:
+    """What :class:`Jws` is made of."""
+    text = _checked(token, max_size)
+    signing_input, _, signature_part = text.rpartition(b".")
+    header_part, _, payload_part = signing_input.partition(b".")
+    read = _known_header if len(header_part) <= _KNOWN_SIZE else _header
+    header, name = read(header_part), "payload"
+    try:
+        payload = base64url.decode(payload_part)
+        name = "signature"
+        signature = base64url.decode(signature_part)
+    except ValueError:
+        raise InvalidToken(f"the {name} is not base64url") from None
+    return header, payload, signing_input, signature
+
+
+def _header(part: bytes) -> Mapping[str, object]:
+    try:
+        text = base64url.decode(part)
+    except ValueError:
+        raise InvalidToken("the header is not base64url") from None
+    header = _json_object(text, "header")
     _check_header(header)
-    return Jws(
-        header=header,
-        payload=_octets(payload_part, "payload"),
-        signing_input=header_part + b"." + payload_part,
-        signature=_octets(signature_part, "signature"),
-    )
+    return MappingProxyType(header)
 
 
-def _parts(token: str, max_size: int) -> list[bytes]:
+# The tokens of a key have one header, which takes 3 µs of some 60 to read. It says nothing of anybody.
+_known_header = lru_cache(maxsize=128)(_header)
+
+
+def _checked(token: str, max_size: int) -> bytes:
+    """`token`, which has three parts."""
     # Size and dots come before anything is split: 16 KiB of dots must not become 16 384 objects.
     if len(token) > max_size:
         raise InvalidToken(f"the token is longer than {max_size // 1024} KiB")
@@ -110,17 +139,10 @@ def _parts(token: str, max_size: int) -> list[bytes]:
         raise InvalidToken("the token is encrypted")
     if dots != 2:
         raise InvalidToken("the token has not three parts")
-    return token.encode().split(b".")
+    return token.encode()
 
 
-def _octets(part: bytes, name: str) -> bytes:
-    try:
-        return base64url.decode(part)
-    except ValueError:
-        raise InvalidToken(f"the {name} is not base64url") from None
-
-
-def _json_object(text: bytes, name: str) -> Mapping[str, object]:
+def _json_object(text: bytes, name: str) -> dict[str, object]:
     try:
         value = strict_json.loads(text)
     except ValueError as reason:

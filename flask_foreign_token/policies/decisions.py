@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from ..introspection.token import Token
 from ..telling import tell
 from .condition import Alternatives
 from .failures import FAILURES
@@ -17,8 +17,7 @@ from .request import RequestView
 logger = logging.getLogger("flask_foreign_token.policies")
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What policies say of a request.
 
     :param policy: the id of the policy that allows it; none when none does.
@@ -91,8 +90,25 @@ class Policies:
         """
         if names:
             return self._decide_named(view, names)
-        decision = self._decide_by_token(view)
-        return decision if decision.allowed else _first(self._of_request.candidates(view), view)
+        if self._of_token:
+            decision = self._decide_by_token(view)
+            if decision.allowed:
+                return decision
+        return _first(self._of_request.candidates(view), view)
+
+    def decide_by_token(self, token: Token | None) -> Decision:
+        """What those policies say that look at nothing but the token, which come first in :meth:`decide`."""
+        return self._remembered_or_asked(token, None) if self._of_token else DENIED
+
+    def rests_on_token(self, decision: Decision) -> bool:
+        """Whether `decision`, of :meth:`decide`, allows every request with the same token."""
+        policy = self._by_id.get(decision.policy or "")
+        return policy is not None and policy.rests_on_token
+
+    def rests_on_address(self, decision: Decision) -> bool:
+        """Whether `decision`, of :meth:`decide`, allows every request with the same token, uri and method."""
+        policy = self._by_id.get(decision.policy or "")
+        return policy is not None and policy.rests_on_address
 
     def decide_operation(self, view: RequestView, endpoint: str) -> Decision:
         """Whether a policy opens one of the operator's endpoints; only one with a link to that very endpoint can.
@@ -121,7 +137,11 @@ class Policies:
         # A view that was described, or into which parts were put, is not that of its token.
         if type(view) is not RequestView or not TOKEN_PARTS.isdisjoint(view):
             return self._ask_of_token(view, name)
-        token = view.token
+        return self._remembered_or_asked(view.token, name)
+
+    def _remembered_or_asked(self, token: Token | None, name: str | None) -> Decision:
+        if token is not None and name is None:
+            return self._known_or_asked(token)
         known: dict[str | None, Any] = self._of_anonymous if token is None else token.memo.of(self._owner)
         decision: Decision | None = known.get(name)
         if decision is None:
@@ -129,6 +149,16 @@ class Policies:
             decision = self._ask_of_token(RequestView(_NO_REQUEST, token, None), name)
             if len(known) < REMEMBERED:
                 known[name] = decision
+        return decision
+
+    def _known_or_asked(self, token: Token) -> Decision:
+        """As :meth:`_remembered_or_asked`, of all of them."""
+        known = token.memo.decision
+        if known is not None and known[0] is self._owner:
+            remembered: Decision = known[1]
+            return remembered
+        decision = self._ask_of_token(RequestView(_NO_REQUEST, token, None), None)
+        token.memo.decision = self._owner, decision
         return decision
 
     def _ask_of_token(self, view: RequestView, name: str | None) -> Decision:

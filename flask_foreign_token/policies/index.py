@@ -48,12 +48,15 @@ class Index:
     def __iter__(self) -> Iterator[CompiledPolicy]:
         return iter(self._policies)
 
+    def __len__(self) -> int:
+        return len(self._policies)
+
     def candidates(self, view: Mapping[str, object]) -> list[CompiledPolicy]:
         """The policies that could allow a request, in order: every one that does is among them. Never raises."""
         found: set[int] = set()
         self._shelf.look(view, found)
         policies = self._policies
-        return [policies[place] for place in sorted(found)]
+        return [policies[place] for place in (sorted(found) if len(found) > 1 else found)]
 
     def filed_under(self, policy_id: str) -> Alternatives:
         """What a request must have one of to have the policy as a candidate; empty: it is one for every request."""
@@ -91,8 +94,10 @@ class _Drawer:
                 found.update(here)
         elif isinstance(value, OBJECT):
             # As many steps as the smaller has keys: policies may name many claims, or a token have them.
-            for key in self.inside.keys() & value.keys():
-                self.inside[key].open(value[key], view, found)
+            inside = self.inside
+            for key in inside if len(inside) == 1 else inside.keys() & value.keys():
+                if key in value:
+                    inside[key].open(value[key], view, found)
 
 
 @dataclass(slots=True, eq=False)
@@ -108,7 +113,8 @@ class _Shelf:
 
     def look(self, view: Mapping[str, object], found: set[int]) -> None:
         """Add the places of all that a request finds."""
-        found.update(self.loose)
+        if self.loose:
+            found.update(self.loose)
         for name, drawer in self.parts.inside.items():
             try:
                 # Only item access builds a part.

@@ -20,6 +20,8 @@ from .whom import Link, linked_to, read_links, read_role
 TOKEN_PARTS: Final = frozenset({"jwt", "token", "client"})
 """The parts of a request that depend on its token alone."""
 
+_ADDRESS_PARTS: Final = TOKEN_PARTS | {"uri", "request-method"}
+
 _COMMON: Final = frozenset({"resourceType", "id", "meta", "active", "description", "link", "roleName"})
 """What every policy can say, whatever its engine."""
 
@@ -84,6 +86,11 @@ class CompiledPolicy:
     def rests_on_token(self) -> bool:
         """Whether one answer holds for all requests with the same token."""
         return self.deterministic and self.reads <= TOKEN_PARTS
+
+    @property
+    def rests_on_address(self) -> bool:
+        """Whether one answer holds for all requests with the same token, uri and method."""
+        return self.deterministic and self.reads <= _ADDRESS_PARTS
 
 
 def parse_policy(policy_id: str, body: Mapping[str, object], engines: Engines) -> PolicyTree:

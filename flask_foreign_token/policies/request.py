@@ -96,8 +96,11 @@ class RequestView(dict[str, object]):
     :param user: the User resource; none when the request has no user.
     """
 
-    __slots__ = ("body_is_unreadable", "raised", "request", "token", "user")
+    __slots__ = ("__dict__", "request", "token", "user")
 
+    body_is_unreadable = False
+    raised: Mapping[object, str] = _NOTHING_RAISED
+    """The class of what a policy raised when it was asked about this request, by policy."""
     is_made: ClassVar[bool] = True
     """Whether somebody made the request, so that what a policy does wrong with it belongs in the log."""
 
@@ -105,12 +108,16 @@ class RequestView(dict[str, object]):
         self.request = request
         self.token = token
         self.user = user
-        self.body_is_unreadable = False
-        self.raised: Mapping[object, str] = _NOTHING_RAISED
-        """The class of what a policy raised when it was asked about this request, by policy."""
 
     def __missing__(self, name: str) -> object:
-        part = self._build(name)
+        # As `_build`, without a call more for each part.
+        build = _BUILDERS.get(name)
+        if build is None:
+            raise KeyError(name)
+        try:
+            part = build(self)
+        except KeyError as error:
+            raise UnreadablePart(name) from error
         if part is _ABSENT:
             raise KeyError(name)
         self[name] = part
@@ -145,12 +152,21 @@ class RequestView(dict[str, object]):
 
 _ABSENT: Final = object()
 
+_USUAL_METHODS: Final = {
+    "GET": "get",
+    "HEAD": "get",
+    "POST": "post",
+    "PUT": "put",
+    "PATCH": "patch",
+    "DELETE": "delete",
+}
+
 Builder: TypeAlias = Callable[[RequestView], object]
 
 
 def _method(view: RequestView) -> object:
-    method = view.request.method.lower()
-    return "get" if method == "head" else method
+    method = view.request.method
+    return _USUAL_METHODS.get(method) or _USUAL_METHODS.get(method.upper()) or method.lower()
 
 
 def _query_string(view: RequestView) -> object:
@@ -226,7 +242,8 @@ def _jwt(view: RequestView) -> object:
 
 
 def _claims(view: RequestView, kind: Kind) -> object:
-    return view.token.claims if view.token is not None and view.token.kind == kind else _ABSENT
+    token = view.token
+    return token.claims if token is not None and token.kind == kind else _ABSENT
 
 
 def _user(view: RequestView) -> object:

@@ -14,38 +14,19 @@ from ..caching import Cache, SingleFlight
 from ..errors import InsufficientScope, InvalidToken
 from ..introspection.token import Credential, Token
 from ..transactions import Transactions
+from .known_users import Known, KnownUsers, Place, place_of
 from .models import Models
 from .new_user import NewUserHook
 from .newcomers import Newcomers
 from .presented import Presented
 from .provider import Provider
-from .refreshing import Refreshing
+from .refreshing import Refreshing, is_fresh
 from .snapshot import Announce, Event, UserSnapshot, resource_of, snapshot_of, tell_nobody
 from .store import UserStore, owned_row
 from .stored_user import StoredUser, identifier_id
 
 UNKNOWN_TTL = 5.0
 """Seconds, at most, for which a subject that has no user and gets none is not looked up again."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What is known of an identifier, and of whom it leads to.
-
-    :param issuer: who vouches for the identifier.
-    """
-
-    issuer: str
-    user: UserSnapshot
-    refreshed_at: float | None
-
-    @classmethod
-    def of(cls, issuer: str, user: StoredUser, id_: str) -> _Known:
-        """
-        :param id_: what names the identifier.
-        """
-        identifier = user.identifier(id_)
-        return cls(issuer, snapshot_of(user, id_), None if identifier is None else identifier.refreshed_at)
 
 
 class Prospect(NamedTuple):
@@ -61,14 +42,6 @@ class Prospect(NamedTuple):
     by_app: bool
 
 
-class _Key(NamedTuple):
-    """Names a subject; with the version, so that nothing is used that was read under another one."""
-
-    provider: str
-    version: str
-    identifier: str
-
-
 @dataclass(slots=True)
 class _LookUp:
     """One request's search for its user.
@@ -78,7 +51,7 @@ class _LookUp:
     :param event: what became of the user here, if anything did.
     """
 
-    key: _Key
+    key: Place
     presented: Presented
     begun: float
     led: bool = False
@@ -117,9 +90,9 @@ class Users:
         self._ttl = ttl
         self._clock = clock
         self._announce = announce
-        self._known: Cache[_Known] = Cache(size, clock)
+        self._known = KnownUsers(size, ttl, clock)
         self._unknown: Cache[bool] = Cache(size, clock)
-        self._flights: SingleFlight[_Known | None] = SingleFlight()
+        self._flights: SingleFlight[Known | None] = SingleFlight()
         # Another object after every call to forget.
         self._era = object()
 
@@ -137,11 +110,12 @@ class Users:
         """
         if token.subject is None:
             return None
-        # Looked up here, since what a look-up needs takes 2 of a request's 55 µs to put together.
-        known = self._known.get(_key_of(provider, token.subject))
-        if known is None:
-            known = self._recall_or_find(self._look_up(token, token.subject, provider, credential))
+        known = self._recall_or_find(self._look_up(token, token.subject, provider, credential))
         return None if known is None else _admitted(known, token)
+
+    def recall(self, token: Token, provider: Provider) -> Known | None:
+        """What is remembered of the user of `token` at this moment; for as long as that holds, see :class:`.Known`."""
+        return None if token.subject is None else self._known.get(place_of(provider, token.subject))
 
     def meet(self, token: Token, provider: Provider, credential: Credential) -> UserSnapshot | None:
         """As :meth:`find_or_create`, for a token that is new here: what is known of its user is refreshed first, where
@@ -151,6 +125,10 @@ class Users:
         """
         if token.subject is None:
             return None
+        known = self._known.get(place_of(provider, token.subject))
+        # What most need: nothing is to be asked of anybody.
+        if known is not None and is_fresh(provider, known.refreshed_at, self._clock()):
+            return _admitted(known, token)
         look_up = self._look_up(token, token.subject, provider, credential)
         known = self._recall_or_find(look_up)
         if known is None:
@@ -173,7 +151,7 @@ class Users:
         found = self._store.find(id_)
         if found is None or found.user is None:
             return None
-        return _admitted(_Known.of(found.issuer, found.user, id_), token)
+        return _admitted(Known.of(found.issuer, found.user, id_), token)
 
     def prospect(self, token: Token, provider: Provider, credential: Credential) -> Prospect:
         """What an unknown subject of a provider that :meth:`creates` would become. Nothing is stored, and the app's
@@ -237,14 +215,14 @@ class Users:
     def forget_all(self) -> None:
         """Look every user up again at their next request."""
         self._era = object()
-        self._known.clear()
+        self._known.drop_where(lambda known: True)
         self._unknown.clear()
 
     def _look_up(self, token: Token, subject: str, provider: Provider, credential: Credential) -> _LookUp:
         presented = Presented(provider, token, credential, subject)
-        return _LookUp(_key_of(provider, subject), presented, self._clock())
+        return _LookUp(place_of(provider, subject), presented, self._clock())
 
-    def _recall_or_find(self, look_up: _LookUp) -> _Known | None:
+    def _recall_or_find(self, look_up: _LookUp) -> Known | None:
         known = self._known.get(look_up.key)
         if known is not None:
             return known
@@ -252,7 +230,7 @@ class Users:
             return None
         return self._for_all("find", look_up, self._find)
 
-    def _for_all(self, purpose: str, look_up: _LookUp, work: Callable[[_LookUp], _Known | None]) -> _Known | None:
+    def _for_all(self, purpose: str, look_up: _LookUp, work: Callable[[_LookUp], Known | None]) -> Known | None:
         """What `work` finds: one of those who ask for a subject at the same time asks for all.
 
         Whoever comes after something was forgotten does not join those who came before it.
@@ -269,24 +247,24 @@ class Users:
             self._announce(look_up.event, known.user)
         return known
 
-    def _find(self, look_up: _LookUp) -> _Known | None:
+    def _find(self, look_up: _LookUp) -> Known | None:
         look_up.led = True
         # Another may have finished between the miss and now.
         known = self._known.get(look_up.key)
         return self._read(look_up) if known is None else known
 
-    def _read(self, look_up: _LookUp) -> _Known | None:
-        era, id_ = self._era, look_up.key.identifier
+    def _read(self, look_up: _LookUp) -> Known | None:
+        era, id_ = self._era, look_up.presented.identifier_id
         found = self._store.find(id_)
         known = None
         if found is not None and found.user is not None:
-            known = _Known.of(found.issuer, found.user, id_)
+            known = Known.of(found.issuer, found.user, id_)
         elif self.creates(look_up.presented.provider):
             known = self._receive(look_up, orphan=found is not None)
         self._remember(look_up.key, known, era)
         return known
 
-    def _receive(self, look_up: _LookUp, *, orphan: bool) -> _Known | None:
+    def _receive(self, look_up: _LookUp, *, orphan: bool) -> Known | None:
         arrival = self._newcomers.receive(look_up.presented, orphan=orphan)
         if arrival is None:
             return None
@@ -294,11 +272,11 @@ class Users:
         if arrival.event == "updated":
             # What is remembered of the user by other identifiers lacks this one.
             self._drop(arrival.user.key)
-        return _Known.of(arrival.issuer, arrival.user, look_up.key.identifier)
+        return Known.of(arrival.issuer, arrival.user, look_up.presented.identifier_id)
 
-    def _refresh(self, look_up: _LookUp) -> _Known | None:
+    def _refresh(self, look_up: _LookUp) -> Known | None:
         look_up.led = True
-        found = self._store.find(look_up.key.identifier)
+        found = self._store.find(look_up.presented.identifier_id)
         if found is not None and found.user is not None:
             self._refresh_found(look_up, found.issuer, found.user)
         # Once more, since the provider may have been slow, and the user been deactivated, deleted or linked meanwhile.
@@ -306,7 +284,7 @@ class Users:
 
     def _refresh_found(self, look_up: _LookUp, issuer: str, user: StoredUser) -> None:
         """Refresh a user whom the token leads to, unless another process has done so meanwhile."""
-        presented, identifier = look_up.presented, user.identifier(look_up.key.identifier)
+        presented, identifier = look_up.presented, user.identifier(look_up.presented.identifier_id)
         if identifier is None or not user.active or issuer != presented.token.issuer:
             return
         if not self._refreshing.is_due(presented, identifier.refreshed_at, look_up.begun):
@@ -315,14 +293,16 @@ class Users:
             look_up.event = "updated"
             self._drop(user.key)
 
-    def _remember(self, key: _Key, known: _Known | None, era: object) -> None:
+    def _remember(self, key: Place, known: Known | None, era: object) -> None:
         # What was read in `era` may be older than what was forgotten meanwhile, before it is put here or after that.
         if self._era is era and known is None:
             self._known.drop(key)
             self._unknown.put(key, True, self._clock() + min(self._ttl, UNKNOWN_TTL))
         elif self._era is era and known is not None:
-            self._known.put(key, known, self._clock() + self._ttl)
+            self._known.put(key, known)
         if self._era is not era:
+            if known is not None:
+                known.end()
             self._known.drop(key)
             self._unknown.drop(key)
 
@@ -330,11 +310,7 @@ class Users:
         self._known.drop_where(lambda known: bool(known.user.key == user_key))
 
 
-def _key_of(provider: Provider, subject: str) -> _Key:
-    return _Key(provider.id, provider.version, identifier_id(provider.system, subject))
-
-
-def _admitted(known: _Known, token: Token) -> UserSnapshot:
+def _admitted(known: Known, token: Token) -> UserSnapshot:
     if known.issuer != token.issuer:
         raise InvalidToken("the identifier belongs to another issuer")
     if not known.user.active:

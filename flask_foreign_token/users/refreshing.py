@@ -14,6 +14,7 @@ from ..telling import tell
 from .identifier import Identifier
 from .models import Models
 from .presented import Presented
+from .provider import Provider
 from .sameness import says_the_same
 from .store import UserStore
 
@@ -41,8 +42,7 @@ class Refreshing:
         :param begun: when the request began, on the same scale; what was asked since then will do for it.
         """
         now, then = self._clock(), refreshed_at or 0
-        # A clock that was set back makes it wait no longer than a right one.
-        if then <= now and (begun <= then or now - then < presented.provider.userinfo_refresh):
+        if begun <= then <= now or is_fresh(presented.provider, refreshed_at, now):
             return False
         return not self._failed.is_resting(presented.identifier_id)
 
@@ -65,7 +65,7 @@ class Refreshing:
         return False
 
     def _refreshed(self, presented: Presented, key: object, before: Identifier) -> bool:
-        said = presented.ask(self._clock)
+        said = presented.ask(self._clock, max_age=presented.provider.userinfo_refresh)
         if _is_older(said, before):
             return False
         after, changed = _after(before, said)
@@ -113,3 +113,13 @@ def _after(before: Identifier, said: Identifier) -> tuple[Identifier, bool]:
         verified_email=said.verified_email,
     )
     return after, True
+
+
+def is_fresh(provider: Provider, refreshed_at: float | None, now: float) -> bool:
+    """Whether what is known of a user is not as old yet as `provider` wants it asked anew.
+
+    :param refreshed_at: see :meth:`Refreshing.is_due`; `now` is on the same scale.
+    """
+    then = refreshed_at or 0
+    # A clock that was set back makes it wait no longer than a right one.
+    return then <= now and now - then < provider.userinfo_refresh
