@@ -7,16 +7,17 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-import pytest
 import sqlalchemy as sa
 
 from example_app.keycloak_server import free_port
@@ -30,6 +31,9 @@ def missing(reason: str) -> NoReturn:
 
     :param reason: what is not there, and the command that brings it.
     """
+    # Here, since the benchmarks start servers where there is no pytest.
+    import pytest
+
     if os.environ.get("CI"):
         raise pytest.fail.Exception(reason, pytrace=False) from None
     pytest.skip(reason)
@@ -47,9 +51,36 @@ def _version(folder: Path) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", str(folder))]
 
 
+class PostgreSQL:
+    """A PostgreSQL with an empty database, which can be stopped and started again.
+
+    :param control: runs ``pg_ctl`` with arguments.
+    """
+
+    def __init__(self, folder: Path, control: Callable[..., None]) -> None:
+        self.url = f"postgresql+psycopg://app@/postgres?host={folder}"
+        self._start = ("start", "-w", "-o", f"-k {folder} -c listen_addresses= -c fsync=off")
+        self._control = control
+        self._is_running = False
+
+    def start(self) -> None:
+        """Start it; returns when it takes connections, having recovered if need be."""
+        self._control(*self._start)
+        self._is_running = True
+
+    def stop(self, mode: str) -> None:
+        """Stop it, if it runs.
+
+        :param mode: ``fast``: transactions are rolled back; ``immediate``: processes are killed, as in a crash.
+        """
+        if self._is_running:
+            self._control("stop", "-w", "-m", mode)
+            self._is_running = False
+
+
 @contextmanager
-def postgresql() -> Iterator[str]:
-    """The URL of an empty PostgreSQL database."""
+def stoppable_postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL that runs."""
     programs = _programs("PostgreSQL", "initdb", "pg_ctl")
     with _folder() as (folder, user), (folder / "log").open("ab") as log:
 
@@ -59,11 +90,19 @@ def postgresql() -> Iterator[str]:
             subprocess.run(command, user=user, cwd=folder, stdout=log, stderr=log, check=True)
 
         run("initdb", "-U", "app", "-A", "trust", "-E", "UTF8", "--no-sync")
-        run("pg_ctl", "start", "-w", "-o", f"-k {folder} -c listen_addresses= -c fsync=off")
+        server = PostgreSQL(folder, partial(run, "pg_ctl"))
+        server.start()
         try:
-            yield f"postgresql+psycopg://app@/postgres?host={folder}"
+            yield server
         finally:
-            run("pg_ctl", "stop", "-w", "-m", "immediate")
+            server.stop("immediate")
+
+
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """The URL of an empty PostgreSQL database."""
+    with stoppable_postgresql() as server:
+        yield server.url
 
 
 @contextmanager
@@ -95,21 +134,75 @@ def mariadb() -> Iterator[str]:
                     reading.join()
 
 
+class Redis:
+    """A Redis on one port, which can be killed, started anew, and held still. What is in it is kept nowhere.
+
+    :param command: starts it.
+    :param user: whom it runs as; none: whoever runs this.
+    """
+
+    def __init__(self, port: int, command: Sequence[str], user: int | None) -> None:
+        self.port = port
+        self.url = f"redis://127.0.0.1:{port}/0"
+        self._command = command
+        self._user = user
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start it; returns when it takes connections."""
+        self._process = process = subprocess.Popen(
+            self._command, user=self._user, cwd="/", stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert any("Ready to accept connections" in line for line in process.stdout), "Redis does not start"
+
+    def kill(self) -> None:
+        """Have it end at once, with all that is in it."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Have it end, if it runs."""
+        self._end(signal.SIGTERM)
+
+    def pause(self) -> None:
+        """Hold it still: connections to it come about, and nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on where it was."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def _end(self, number: int) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(number)
+            # What is held still gets no signal but that one.
+            process.send_signal(signal.SIGCONT)
+            process.communicate()
+
+
 @contextmanager
-def redis() -> Iterator[str]:
-    """The URL of an empty Redis."""
+def stoppable_redis() -> Iterator[Redis]:
+    """An empty Redis that runs."""
     programs = _programs("Redis", "redis-server")
     port = free_port()
     with _folder() as (folder, user):
         options = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), "--save", "", "--appendonly", "no"]
-        serve = [programs["redis-server"], *options]
-        with subprocess.Popen(serve, user=user, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
-            try:
-                assert any("Ready to accept connections" in line for line in server.stdout), "Redis does not start"
-                yield f"redis://127.0.0.1:{port}/0"
-            finally:
-                server.terminate()
-                server.stdout.read()
+        server = Redis(port, [programs["redis-server"], *options], user)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """The URL of an empty Redis."""
+    with stoppable_redis() as server:
+        yield server.url
 
 
 @contextmanager

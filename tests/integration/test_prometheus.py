@@ -133,12 +133,13 @@ def test_the_alerts_of_the_documentation_are_rules_about_numbers_that_there_are(
     asked = " ".join(rule["expr"] for group in yaml.safe_load(rules)["groups"] for rule in group["rules"])
 
     assert "SUCCESS" in promtool("check", "rules", str(tmp_path / "alerts.yaml"))
-    assert len(numbers_in(asked)) == 4
+    assert len(numbers_in(asked)) == 5
     assert numbers_in(asked) <= {PREFIX + metric.name for metric in METRICS}
 
 
 WELL = {f'registry_state{{state="{state}"}}': "1x60" for state in ("in_force", "reachable", "ready")}
 """What is told every minute, in the way of promtool."""
+LOOKED = 'shared_cache_total{kind="keys",result="%s"}'
 REFUSED = 'decisions_total{outcome="refused",error="%s",status="%s"}'
 ALERTING: dict[str, tuple[dict[str, str], str | None]] = {
     "all is well": (WELL, None),
@@ -147,6 +148,9 @@ ALERTING: dict[str, tuple[dict[str, str], str | None]] = {
     "stale": ({**WELL, 'registry_state{state="reachable"}': "0x60"}, "ForeignTokenStale"),
     "left out": ({**WELL, 'registry_out_of_service{type="AccessPolicy"}': "1x60"}, "ForeignTokenOutOfService"),
     "without keys": ({**WELL, 'keys_failing{introspector="login"}': "1x60"}, "ForeignTokenKeysFailing"),
+    "found in Redis": ({**WELL, LOOKED % "hit": "0+6x60"}, None),
+    "without Redis": ({**WELL, LOOKED % "failed": "0+6x60"}, "ForeignTokenSharedCacheFailing"),
+    "a stranger in Redis": ({**WELL, LOOKED % "refused": "0+1x60"}, "ForeignTokenSharedCacheRefused"),
     "unavailable": (
         {**WELL, REFUSED % ("temporarily_unavailable", "503"): "0+60x60"},
         "ForeignTokenUnavailable",
