@@ -1,30 +1,19 @@
-"""What policies cost, and that it does not grow with their number.
-
-::
-
-    python -m benchmarks.policies
-
-prints what it measured, each beside its limit, and exits with 1 where one is missed. Times are those of the processor.
-What is compared runs in turns, and of all turns the fastest counts, so that a busy machine does not matter.
-"""
+"""What policies cost, and that it does not grow with their number."""
 
 from __future__ import annotations
 
 import gc
 import json
-import sys
 import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import repeat
 from typing import Any
 
-from flask import Flask, g
-from werkzeug.test import EnvironBuilder, run_wsgi_app
+import sqlalchemy as sa
 
-from flask_foreign_token import ForeignToken, require_policy
 from flask_foreign_token.introspection.frozen import freeze
 from flask_foreign_token.policies.engines import Engines
 from flask_foreign_token.policies.policy import compile_policy
@@ -32,24 +21,35 @@ from flask_foreign_token.policies.request import RequestView
 from flask_foreign_token.registry.edits import Edit
 from flask_foreign_token.testing import Issuer
 
-from .reporting import Report, fastest, timer
+from . import policy_engines
+from .harness import Figure, Report, Sample, Work, interleaved
+from .registry import MANY, MINE, TUTORIAL, by_uri, worker
+from .subjects import (
+    PATH,
+    SUBJECT,
+    Body,
+    ask,
+    asking,
+    environ,
+    keycloak_token,
+    policy,
+    protected_app,
+    trust_in,
+    write_registry,
+)
 
-FEW, MANY = 10, 10_000
-MINE = 7
-"""The number of the policy that concerns the request."""
-TUTORIAL = "http://localhost:8180/realms/myrealm"
+FEW = 10
 METHODS = ("get", "post", "put", "delete")
-
-Body = dict[str, Any]
-
-
-def matcho(number: int, pattern: Body, **attributes: Any) -> Body:
-    return {"resourceType": "AccessPolicy", "id": f"p-{number}", "engine": "matcho", "matcho": pattern, **attributes}
+REPEATED = 1000
+"""How often a work does what takes less than a microsecond, so that its being called does not count."""
 
 
-def by_uri(number: int) -> Body:
-    """The size that the limit of memory is meant for."""
-    return matcho(number, {"jwt": {"iss": TUTORIAL}, "uri": f"/fhir/Patient/{number}", "request-method": "get"})
+def measure(report: Report) -> None:
+    """One policy, few and many of each family, the engines beside pycasbin, and the memory of one."""
+    one_policy(report)
+    growth(report)
+    policy_engines.measure(report)
+    memory(report)
 
 
 # ---- one policy
@@ -57,20 +57,28 @@ def by_uri(number: int) -> Body:
 
 def one_policy(report: Report) -> None:
     """The tutorial's policy, beside the two look-ups that it stands for."""
-    allows = compile_policy("p", "1", matcho(0, {"jwt": {"iss": TUTORIAL}}), Engines()).allows
-    view = RequestView(None, None, None)  # type: ignore[arg-type]  # its only part is there
+    allows = compile_policy("p", "1", policy("p", {"jwt": {"iss": TUTORIAL}}), Engines()).allows
+    view: Any = RequestView(None, None, None)  # type: ignore[arg-type]  # its only part is there
     view["jwt"] = freeze(json.loads(json.dumps({"iss": TUTORIAL, "sub": "ann", "aud": "account", "azp": "my-client"})))
     assert allows(view)
-    names = {"allows": allows, "view": view}
-    look_ups, policy = fastest(
-        timer("view['jwt']['iss']", names), timer("allows(view)", names), number=20_000, turns=50
-    )
-    report.line("one policy", policy * 1e6, "µs", 1.5)
-    report.line("  the two look-ups that it stands for", look_ups * 1e6, "µs")
-    report.line("  ratio", policy / look_ups, "times", 6)
+
+    def look_up() -> None:
+        for _ in repeat(None, REPEATED):
+            view["jwt"]["iss"]
+
+    def decide() -> None:
+        for _ in repeat(None, REPEATED):
+            allows(view)
+
+    samples = interleaved({"two look-ups": look_up, "policy": decide}, number=10, rounds=100)
+    look_ups, decided = (Sample(tuple(taken / REPEATED for taken in sample.seconds)) for sample in samples.values())
+    group = "One policy, `{jwt: {iss: …}}`"
+    report.time(group, "decided", decided, limit=1.5)
+    report.time(group, "the two look-ups that it stands for", look_ups)
+    report.ratio(group, "ratio", decided, to=look_ups, limit=6)
 
 
-# ---- a whole request
+# ---- few and many
 
 
 @dataclass(frozen=True)
@@ -93,12 +101,16 @@ class Family:
 
     name: str
     policy: Callable[[int, Caller], Body]
-    path: str = f"/rooms/{MINE}"
+    path: str = PATH
     status: int = 200
 
 
 def mine_or(number: int, mine: str) -> str:
     return mine if number == MINE else f"https://other.example/{number}"
+
+
+def matcho(number: int, pattern: Body, **attributes: Any) -> Body:
+    return policy(f"p-{number}", pattern, **attributes)
 
 
 def linked(number: int, caller: Caller, reference: str) -> Body:
@@ -121,11 +133,11 @@ def by_room(number: int, caller: Caller) -> Body:
 
 
 FAMILIES = (
-    Family("jwt.iss", lambda n, caller: matcho(n, {"jwt": {"iss": mine_or(n, caller.issuer)}})),
-    Family("a claim", lambda n, caller: matcho(n, {"jwt": {"sub": mine_or(n, "ann")}, "request-method": "get"})),
-    Family("uri, all of one issuer", by_room),
-    Family("uri, none of them allows", by_room, path="/rooms/none", status=403),
-    Family("uri and method, all of one issuer", by_method, path="/rooms/2"),
+    Family("`jwt.iss`", lambda n, caller: matcho(n, {"jwt": {"iss": mine_or(n, caller.issuer)}})),
+    Family("a claim", lambda n, caller: matcho(n, {"jwt": {"sub": mine_or(n, SUBJECT)}, "request-method": "get"})),
+    Family("`uri`, all of one issuer", by_room),
+    Family("`uri`, none of them allows", by_room, path="/rooms/none", status=403),
+    Family("`uri` and method, all of one issuer", by_method, path="/rooms/2"),
     Family("a hundred issuers with a hundred uris each", in_grid),
     Family("links to users", lambda n, caller: linked(n, caller, f"User/{mine_or(n, caller.user)}")),
     Family("links to clients", lambda n, caller: linked(n, caller, f"Client/{mine_or(n, caller.client)}")),
@@ -133,80 +145,35 @@ FAMILIES = (
 )
 
 
-def whole_requests(report: Report) -> None:
+def growth(report: Report) -> None:
     """The same request to an app with few policies and to one with many."""
-    print(f"a request with {FEW} policies, and with {MANY:,} that differ in")
     for family in FAMILIES:
         with ExitStack() as stack:
             issuer = stack.enter_context(Issuer())
-            few, many = (stack.enter_context(prepared(family, count, issuer)) for count in (FEW, MANY))
-            with_few, with_many = fastest(timer(few), timer(many), number=20, turns=200)
-        report.line(
-            f"  {family.name}: {with_few * 1e6:.0f} and {with_many * 1e6:.0f} µs", with_many / with_few, "times", 1.1
-        )
+            works = {str(count): stack.enter_context(prepared(family, count, issuer)) for count in (FEW, MANY)}
+            few, many = interleaved(works, number=20, rounds=60).values()
+        note = f"{few.typical.median * 1e6:.0f} and {many.typical.median * 1e6:.0f} µs"
+        group = f"A request with {MANY:,} policies, beside one with {FEW}, that differ in"
+        report.ratio(group, family.name, many, to=few, limit=1.1, note=note)
 
 
 @contextmanager
-def prepared(family: Family, count: int, issuer: Issuer) -> Iterator[Callable[[], str]]:
+def prepared(family: Family, count: int, issuer: Issuer) -> Iterator[Work]:
     """A request, to be made any number of times, of a token that the app with so many policies knows."""
-    with tempfile.TemporaryDirectory() as folder:
-        registry = Path(folder) / "registry.json"
-        registry.write_text(
-            json.dumps([*trusting(issuer), {"resourceType": "AccessPolicy", "id": "p", "engine": "allow"}])
-        )
-        app = make_app(folder, FOREIGN_TOKEN_REGISTRY=registry.name, FOREIGN_TOKEN_REGISTRY_POLL=3600)
-        headers = {"Authorization": f"Bearer {issuer.token(sub='ann')}"}
-        caller = Caller(issuer.issuer, app.test_client().get("/me", headers=headers).get_json()["id"])
-        registry.write_text(json.dumps([*trusting(issuer), *(family.policy(n, caller) for n in range(count))]))
+    token = keycloak_token(issuer)
+    request = environ(token, family.path)
+    open_to_all = {"resourceType": "AccessPolicy", "id": "p", "engine": "allow"}
+    with protected_app(issuer, [open_to_all], config={"FOREIGN_TOKEN_REGISTRY_POLL": 3600}) as app:
+        # Somebody must have been there before a policy can be linked to them.
+        assert ask(app, request) == 200
         with app.app_context():
+            ids = app.extensions["sqlalchemy"].session.scalars(sa.text("SELECT id FROM foreign_token_user")).all()
+            caller = Caller(issuer.issuer, str(*ids))
+            policies = [family.policy(number, caller) for number in range(count)]
+            write_registry(app.root_path, [*trust_in(issuer), *policies])
             app.extensions["foreign_token"].runtime().registry.load()
-        environ = EnvironBuilder(family.path, headers=[*headers.items()]).get_environ()
-
-        def ask() -> str:
-            _, status, _ = run_wsgi_app(app, environ, buffered=True)
-            return status
-
-        assert ask().startswith(str(family.status)), ask()
-        yield ask
-        close(app)
-
-
-def trusting(issuer: Issuer) -> list[Body]:
-    return [
-        {"resourceType": "IdentityProvider", "id": "idp", "system": "idp", "userinfo-source": "id-token"},
-        {
-            "resourceType": "TokenIntrospector",
-            "id": "jwt",
-            "type": "jwt",
-            "jwt": {"iss": issuer.issuer, "aud": "account"},
-            "jwks_uri": issuer.jwks_uri,
-            "identity_provider": {"reference": "IdentityProvider/idp"},
-        },
-    ]
-
-
-def make_app(folder: str, **config: Any) -> Flask:
-    app = Flask("clinic", root_path=folder, instance_path=folder)
-    app.config.update(SQLALCHEMY_DATABASE_URI=f"sqlite:///{folder}/clinic.sqlite", **config)
-    ForeignToken(app)
-
-    @app.get("/rooms/<name>")
-    @require_policy
-    def room(name: str) -> str:
-        return name
-
-    @app.get("/me")
-    @require_policy
-    def me() -> Body:
-        return {"id": str(g.user.id)}
-
-    return app
-
-
-def close(app: Flask) -> None:
-    with app.app_context():
-        for engine in app.extensions["sqlalchemy"].engines.values():
-            engine.dispose()
+        assert ask(app, request) == family.status
+        yield asking(app, request)
 
 
 # ---- memory
@@ -215,31 +182,15 @@ def close(app: Flask) -> None:
 def memory(report: Report) -> None:
     """What a policy takes in an app that reads it from the database, with its resource."""
     with tempfile.TemporaryDirectory() as folder:
-        app = make_app(folder)
-        with app.app_context():
-            app.extensions["foreign_token"].runtime().catalog.apply(Edit([by_uri(number) for number in range(MANY)]))
-        close(app)
+        with worker(folder) as writer:
+            writer.catalog.apply(Edit([by_uri(number) for number in range(MANY)]))
         # Another one, since this one knows them already.
-        app = make_app(folder)
-        with app.app_context():
-            runtime = app.extensions["foreign_token"].runtime()
-            runtime.prepare_tables()
+        with worker(folder) as reader:
             gc.collect()
             tracemalloc.start()
-            runtime.registry.load()
+            reader.registry.load()
             gc.collect()
             taken, _ = tracemalloc.get_traced_memory()
             tracemalloc.stop()
-        close(app)
-    report.line("memory of a policy, with its resource", taken / MANY, "B", 4096)
-
-
-def main() -> int:
-    report = Report()
-    for measure in (one_policy, whole_requests, memory):
-        measure(report)
-    return 1 if report.missed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    each = taken / MANY
+    report.add(Figure("Memory of a policy", f"with its resource, of {MANY:,}", each, "B", each, each, limit=4096))

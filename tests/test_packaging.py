@@ -69,18 +69,20 @@ def test_the_bounds_of_the_package_are_lower_ones_only() -> None:
     assert [line for line in requirements if not re.fullmatch(r"[A-Za-z0-9-]+>=[\d.]+", line)] == []
 
 
-def test_the_lock_file_pins_whatever_is_asked_for() -> None:
+@pytest.mark.parametrize("name", ["dev", "bench"])
+def test_a_lock_file_pins_whatever_is_asked_for(name: str) -> None:
     setup = configparser.ConfigParser()
     setup.read_string(read("setup.cfg"))
-    asked = names(setup["options"]["install_requires"]) | names(read("requirements/dev.in"))
+    asked = names(setup["options"]["install_requires"]) | names(read(f"requirements/{name}.in"))
 
-    assert asked <= names(read("requirements/dev.txt"))
+    assert asked <= names(read(f"requirements/{name}.txt"))
 
 
-def test_every_line_of_the_lock_file_is_a_version_and_at_most_a_marker() -> None:
+@pytest.mark.parametrize("name", ["dev", "bench"])
+def test_every_line_of_a_lock_file_is_a_version_and_at_most_a_marker(name: str) -> None:
     pin = re.compile(r"[a-z0-9-]+==[0-9][a-z0-9.]*( ; .+)?|\s*#.*")
 
-    assert [line for line in read("requirements/dev.txt").splitlines() if not pin.fullmatch(line)] == []
+    assert [line for line in read(f"requirements/{name}.txt").splitlines() if not pin.fullmatch(line)] == []
 
 
 def test_contributing_names_every_module_and_no_other() -> None:
