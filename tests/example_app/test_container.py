@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from example_app.providers import CALLED, FOLDER, ISSUER
+from flask_foreign_token.sealing import MIN_KEY
 from flask_foreign_token.settings import MIN_SECRET
 
 ROOT = FOLDER.parent
@@ -88,7 +89,11 @@ def test_the_app_is_configured_by_its_environment() -> None:
     assert environment["SQLALCHEMY_DATABASE_URI"] == (
         "postgresql+psycopg://{POSTGRES_USER}:{POSTGRES_PASSWORD}@postgres/{POSTGRES_DB}".format(**postgres)
     )
-    assert app["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+    assert app["depends_on"] == {
+        "postgres": {"condition": "service_healthy"},
+        "redis": {"condition": "service_started"},
+    }
+    assert environment["FOREIGN_TOKEN_CACHE_URL"] == "redis://redis:6379/0"
     assert app["ports"] == ["127.0.0.1:8080:8080"]
 
 
@@ -97,6 +102,13 @@ def test_the_operators_secret_is_an_example_that_says_so() -> None:
 
     assert given.startswith("${OPERATOR_SECRET:-change-this-")
     assert len(default_of(given)) >= MIN_SECRET
+
+
+def test_the_key_of_the_cache_is_an_example_that_says_so() -> None:
+    given = service("app")["environment"]["FOREIGN_TOKEN_CACHE_KEY"]
+
+    assert given.startswith("${CACHE_KEY:-change-this-")
+    assert len(default_of(given)) >= MIN_KEY
 
 
 def test_every_service_is_looked_after() -> None:
@@ -129,6 +141,12 @@ def test_the_image_serves_with_several_workers_and_long_headers_and_not_as_root(
     assert command[command.index("--limit-request-field_size") + 1] == "17000"
     assert command[command.index("--bind") + 1] == "0.0.0.0:8080"
     assert re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE) == ["app"]
+
+
+def test_the_image_has_the_client_of_the_redis_that_it_is_given() -> None:
+    (installed,) = re.findall(r"^RUN pip install (.+)$", DOCKERFILE, re.MULTILINE)
+
+    assert '".[redis]"' in installed.split()
 
 
 def test_the_realm_has_what_the_tutorial_makes_by_hand() -> None:

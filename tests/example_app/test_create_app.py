@@ -40,12 +40,15 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("SQLALCHEMY_DATABASE_URI", f"sqlite:///{tmp_path}/elsewhere.sqlite")
     monkeypatch.setenv("FOREIGN_TOKEN_REGISTRY", "resources.json")
     monkeypatch.setenv("FOREIGN_TOKEN_REALM", "clinic")
+    monkeypatch.setenv("FOREIGN_TOKEN_CACHE_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("FOREIGN_TOKEN_CACHE_KEY", "a-key-of-thirty-two-bytes-or-more")
 
     app = example_app.create_app()
 
     with app.app_context():
         assert db.engine.url.database == f"{tmp_path}/elsewhere.sqlite"
     assert (settings_of(app).registry, settings_of(app).realm) == ("resources.json", "clinic")
+    assert settings_of(app).cache_url == "redis://127.0.0.1:1/0"
 
 
 @pytest.mark.parametrize(
