@@ -12,7 +12,8 @@ project_copyright = author
 version = release = version_of("Flask-ForeignToken")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click", "generated"]
-exclude_patterns = ["_build"]
+# What is measured is written there, and included by the pages that say what it means.
+exclude_patterns = ["_build", "benchmarks"]
 
 html_theme = "furo"
 html_title = f"{project} {version}"

@@ -17,6 +17,11 @@ NOT_RUN: Mapping[Name, str] = {
         "$ pip install '.[prometheus]'",
     ): "the client is installed already, and it may need the network",
     ("docs/quickstart.md", "$ pip install ."): "the package is installed already, and it may need the network",
+    ("docs/workers.md", "$ pip install '.[redis]'"): "the client is installed already, and it may need the network",
+    ("docs/workers.md", "$ MACHINES=3 WORKERS=2 docker compose --file docker-compose.workers.yaml up --build --wait"): (
+        "it takes Docker; test_workers checks the file"
+    ),
+    ("docs/performance.md", "$ make bench"): "it takes ten minutes, and the packages that it measures beside this one",
     (_TUTORIAL, "$ docker compose up --build --wait"): "it takes Docker; test_container checks the file",
     (
         _TUTORIAL,

@@ -32,7 +32,7 @@ PYTHON = ("python", "pycon")
 SHELL = ("console", "bash", "sh", "shell")
 DATA = ("json", "yaml")
 ENGINES = Engines(Database("sqlite:////of-the-pages.db"))
-PORTS = ("5000", "8080", "8180")
+PORTS = ("5000", "6379", "8080", "8180")
 """Those that pages speak of; free ones stand in for them when a page is run."""
 
 Name = tuple[str, str]

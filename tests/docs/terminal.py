@@ -18,8 +18,10 @@ from ..integration.servers import missing, program
 PATIENCE = 60
 """Seconds for one command."""
 
-_SERVERS = re.compile(r"(\.venv/bin/)?(flask( --app \S+)? run|python -m flask_foreign_token\.testing|gunicorn)\b")
-_READY = re.compile(r" \* Running on |.* Listening at: |issuer  ")
+_SERVERS = re.compile(
+    r"(\.venv/bin/)?(flask( --app \S+)? run|python -m flask_foreign_token\.testing|gunicorn|redis-server)\b"
+)
+_READY = re.compile(r" \* Running on |.* Listening at: |issuer  |.* Ready to accept connections")
 _DONE = "--- done, status "
 
 
