@@ -24,6 +24,7 @@ class PerProcess(Generic[T]):
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
+        # A dictionary of one at most, since its `setdefault` is one step to every other thread.
         self._made: dict[None, T] = {}
         self._pid = os.getpid()
         _all.add(self)
