@@ -220,6 +220,7 @@ DOCUMENTED = {
     "token_seconds",
     "users_total",
     "fetch_seconds",
+    "shared_cache_total",
     "registry_look_seconds",
     "registry_state",
     "registry_looked_timestamp_seconds",

@@ -87,7 +87,7 @@ def check_token(token: str, parse: Parse = parse) -> bool:
         return False
     assert wanted is not None, "a token that is not in good form is taken"
     header, claims, payload, signature = wanted
-    assert repr(jws.header) == repr(header), "the header has another meaning"
+    assert repr(dict(jws.header)) == repr(header), "the header has another meaning"
     assert repr(jws.claims) == repr(claims), "the claims have another meaning"
     assert (jws.payload, jws.signature) == (payload, signature)
     assert (jws.algorithm, jws.key_id) == (header["alg"], header.get("kid"))
