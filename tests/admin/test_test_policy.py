@@ -193,7 +193,8 @@ def test_what_cannot_be_tried_is_refused_with_its_place(app: Flask, body: object
 
     assert answer.status_code == 422, answer.text
     assert [issue["path"] for issue in answer.json["issues"]] == paths
-    assert "abc" not in answer.text
+    # But for the id of the decision, which may hold anything.
+    assert "abc" not in answer.text.replace(answer.json["decision_id"], "")
 
 
 def test_yaml_goes_in_and_out(app: Flask) -> None:
