@@ -13,15 +13,13 @@ from flask import Flask, Request, current_app, has_request_context
 from flask import request as current_request
 from flask.globals import request_ctx
 
-from .audit import Why, note_allowed, note_refused
-from .audit import logger as decisions
+from .audit import Why, is_heard, note_allowed, note_refused
 from .credentials import digest
 from .denials import reasons
 from .errors import AccessDenied, AuthenticationRequired, InsufficientScope, Misconfigured, Refusal
 from .introspection.token import Token
 from .policies.decisions import DENIED
 from .policies.request import RequestView
-from .signals import access_decided
 from .users.snapshot import UserSnapshot
 
 if TYPE_CHECKING:
@@ -222,7 +220,7 @@ class RequestState:
         :param policy: as for :func:`.audit.note_allowed`.
         :raises Exception: likewise.
         """
-        if access_decided.receivers or decisions.isEnabledFor(logging.INFO):
+        if is_heard():
             note_allowed(self.application.app, self.request, self.identity, policy)
         # Only now: what a receiver of the signal ends was not allowed.
         (self._runtime or self.runtime).metrics.allow()
