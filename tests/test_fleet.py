@@ -25,8 +25,9 @@ from benchmarks.fleet_stories import (
 )
 from benchmarks.fleet_workers import FIRST, KEYS_TTL, PROVIDER_LATENCY, SECOND, Fleet
 from benchmarks.fleet_world import Lock, Simulation
-from flask_foreign_token.introspection.remote_document import LOOK, REFRESH_AHEAD
+from flask_foreign_token.introspection.remote_document import REFRESH_AHEAD
 from flask_foreign_token.introspection.remote_keys import UNKNOWN_KEY_FETCHES, UNKNOWN_KEY_REFILL
+from flask_foreign_token.introspection.shared_document import LOOK
 
 SIZE = 20
 MANY = 200

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from .shared_document import Obtained
-
 D = TypeVar("D")
 
 
@@ -46,17 +44,14 @@ class DocumentState(Generic[D]):
 
 @dataclass(frozen=True, slots=True)
 class Kept(Generic[D]):
-    """A document and its times, in seconds since the epoch; see :class:`DocumentState`."""
+    """A document, by whichever worker it was fetched, and its life, in seconds since the epoch.
+
+    :param fetched_at: when the fetch that brought it began.
+    """
 
     document: D
     fetched_at: float
-    refresh_at: float
     expires_at: float
-
-    @property
-    def obtained(self) -> Obtained[D]:
-        """As other workers see it."""
-        return Obtained(self.document, self.fetched_at, self.expires_at)
 
     def is_over(self, now: float) -> bool:
         """Whether its life is over; it is as well where the clock was set back to before its begin."""

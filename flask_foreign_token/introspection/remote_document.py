@@ -7,14 +7,14 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Generic, TypeAlias, TypeVar
 
 from ..errors import REST, ProviderUnavailable
 from .background import Begin, in_background
 from .freshness import life_of
 from .kept_document import DocumentState, Failure, Fetched, Kept
-from .shared_document import SHORT_WAIT, WAIT, Obtained, SharedDocument
+from .shared_document import LOOK, SHORT_WAIT, WAIT, SharedDocument
 from .token_bucket import TokenBucket
 
 REFRESH_AHEAD = 0.8
@@ -25,9 +25,6 @@ PATIENCE = 1.0
 """Seconds from the begin of a call for which those wait who did not make it and need what it brings, each in a thread
 of the server: a later document than there is, or what is said of a token. After it they are refused as if the provider
 were down, so that a slow provider does not take up every thread."""
-
-LOOK = 1.0
-"""Seconds between two looks for what other workers have fetched, where nothing waits for it."""
 YIELD = 300.0
 """Seconds after a fetch that failed for which a worker leaves it to others that are about to do so to find out whether
 the provider is back, as long as what it has serves.
@@ -56,11 +53,15 @@ WillDo: TypeAlias = Callable[[Kept[D]], bool]
 class RemoteDocument(Generic[D]):
     """A document that is fetched when somebody asks for it, by one thread at a time.
 
-    From :data:`REFRESH_AHEAD` of its life on, the first who asks has it renewed in the background and everybody goes on
-    with what there is. Where that does not come about, the first who asks after its life is over renews it, and the
-    others go on. After a fetch that failed nothing is tried for :data:`~flask_foreign_token.errors.REST` seconds.
+    - It is *absent*, or past its grace: whoever asks waits for a fetch.
+    - *Fresh*: whoever asks gets it.
+    - *Due*, from :data:`REFRESH_AHEAD` of its life on: the first who asks has it renewed in the background, and
+      everybody goes on with what there is.
+    - *Over*, where that has not come about: the first who asks renews it, and the others go on, as does everybody while
+      no other can be had.
 
-    A clock that is set back to before the fetch ends the life of the document, rather than prolonging it.
+    After a fetch that failed nothing is fetched for :data:`~flask_foreign_token.errors.REST` seconds. A clock that is
+    set back to before the fetch ends the life of the document, as it ends a rest, rather than prolonging it.
 
     Where workers share documents, one that another has fetched later is taken in place of a fetch, for no longer than
     it serves there. While another is about to fetch it, who has nothing that serves waits for :data:`.WAIT` seconds
@@ -71,7 +72,7 @@ class RemoteDocument(Generic[D]):
     :param name: what the document is called where there is none.
     :param fetch: brings the document; gets the one before it. It raises :class:`.ProviderUnavailable`, having told the
         log.
-    :param shared: what other workers fetched; none: nothing is shared.
+    :param shared: what other workers fetched.
     :param on_change: told, once it is in force, which document came, and which one before it there was.
     :param ttl: seconds of its life, at most; see :func:`.life_of`.
     :param grace: seconds for which it is kept after its life, while there is no other.
@@ -85,7 +86,7 @@ class RemoteDocument(Generic[D]):
         name: str,
         fetch: Callable[[D | None], Fetched[D]],
         *,
-        shared: SharedDocument[D] | None = None,
+        shared: SharedDocument[D],
         on_change: Callable[[D | None, D], None] = lambda previous, current: None,
         ttl: float,
         grace: float,
@@ -102,16 +103,18 @@ class RemoteDocument(Generic[D]):
         self._clock = clock
         self._begin = begin
         self._jitter = jitter
-        # Whoever holds the lock may fetch. What it guards is replaced as a whole, so that readers need no lock.
+        # Whoever holds the lock may fetch, and changes what follows. Each is replaced as a whole, so that readers need
+        # no lock.
         self._lock = threading.Lock()
         self._kept: Kept[D] | None = None
+        self._refresh_at = -math.inf
+        # From when until when nobody needs to see to the renewal: the document is fresh, or a renewal was begun in the
+        # background, or one was tried in vain a moment ago.
+        self._seen_to = (-math.inf, -math.inf)
         self._failure: Failure | None = None
         self._begun = 0
         self._last_answered = 0
         self._fetching_since: float | None = None
-        self._claiming = threading.Lock()
-        self._claimed: Kept[D] | None = None
-        self._looked_at = self._yielded_at = -math.inf
 
     @property
     def known(self) -> D | None:
@@ -137,7 +140,7 @@ class RemoteDocument(Generic[D]):
         return DocumentState(
             document=kept.document if kept else None,
             fetched_at=kept.fetched_at if kept else None,
-            refresh_at=kept.refresh_at if kept else None,
+            refresh_at=self._refresh_at if kept else None,
             expires_at=kept.expires_at if kept else None,
             pending=self._fetching_since is not None,
             last_error=(failure.hint or failure.description) if failure else None,
@@ -148,13 +151,11 @@ class RemoteDocument(Generic[D]):
 
         :raises ProviderUnavailable: there is none, and none can be had.
         """
-        kept = self._serving() or self._first()
-        now = self._clock()
-        if kept.is_over(now):
-            self._renew_unless_another_does()
-            return (self._kept or kept).document
-        if now >= kept.refresh_at:
-            self._have_renewed(kept)
+        kept, now = self._kept, self._clock()
+        if kept is None or now >= kept.expires_at + self._grace:
+            kept = self._first()
+        elif not self._is_seen_to(now):
+            kept = self._see_to(kept)
         return kept.document
 
     def fetched_after(self, begun: int, *, unless: Callable[[D], bool], bucket: TokenBucket) -> D:
@@ -171,25 +172,21 @@ class RemoteDocument(Generic[D]):
         def will_do(kept: Kept[D]) -> bool:
             return unless(kept.document) or kept.fetched_at > came
 
-        with self._turn():
+        with self._locked_in_time():
             kept = self._kept
             if kept is not None and (will_do(kept) or self._last_answered > begun):
                 return kept.document
-            self._glance(will_do)
+            found = self._adopted(self._shared.glance(kept), will_do)
+            if found is not None:
+                return found.document
             kept = self._kept
-            if kept is not None and will_do(kept):
+            if kept is not None and not self._failed_within(REST) and not bucket.holds_one(self._clock()):
                 return kept.document
-            if kept is not None and not self._resting() and not bucket.holds_one(self._clock()):
-                return kept.document
-            replaced = self._replace(will_do, wait=SHORT_WAIT)
+            obtained = self._obtained(will_do, wait=SHORT_WAIT)
             # Failures are not counted: the rest after them keeps them rare, and an outage must not use up what the
             # first who comes after it needs.
             bucket.take(self._clock())
-            return replaced.document
-
-    def _serving(self) -> Kept[D] | None:
-        kept = self._kept
-        return kept if kept is not None and self._clock() < kept.expires_at + self._grace else None
+            return obtained.document
 
     def _first(self) -> Kept[D]:
         """A document that serves where none did.
@@ -197,177 +194,145 @@ class RemoteDocument(Generic[D]):
         :raises ProviderUnavailable: there is none, and none can be had.
         """
         with self._lock:
-            kept = self._serving() or self._glance(self._is_fresh)
+            kept = self._serving()
             if kept is not None:
                 return kept
-            # Where others have left one within its grace, which serves in the end, there is no need to wait for long.
-            is_graced = not self._resting() and self._shared is not None and self._shared.newer(None, graced=True)
-            try:
-                return self._replace(self._is_fresh, wait=SHORT_WAIT if is_graced else WAIT)
-            except ProviderUnavailable:
-                kept = self._serving()
-                if kept is None:
-                    raise
-                return kept
+            left = self._shared.glance(self._kept, graced=True)
+            if left is not None and not left.is_over(self._clock()):
+                return self._put_in_force(left)
+            # One that others left and whose life is over serves in the end, so that it need not wait for long.
+            return self._obtained(wait=WAIT if left is None else SHORT_WAIT)
 
-    def _renew_unless_another_does(self) -> None:
-        if self._is_lately(self._yielded_at, LOOK) or not self._lock.acquire(blocking=False):
-            return
+    def _serving(self) -> Kept[D] | None:
+        kept = self._kept
+        return kept if kept is not None and self._clock() < kept.expires_at + self._grace else None
+
+    def _see_to(self, kept: Kept[D]) -> Kept[D]:
+        """Have `kept` renewed, unless somebody does: here and now if its life is over, else in the background.
+
+        :return: what serves meanwhile.
+        """
+        if not self._lock.acquire(blocking=False):
+            return kept
         try:
-            kept = self._kept
-            if kept is None or kept.is_over(self._clock()):
-                self._renewed()
-        except ProviderUnavailable:
-            # What there is serves through the grace; the state tells.
-            self._hold_to_the_clock()
+            now = self._clock()
+            if self._kept is not kept or self._is_seen_to(now):
+                return self._kept or kept
+            if kept.is_over(now):
+                return self._renewed(kept)
+            if self._failed_within(REST):
+                return kept
+            # Where nothing can be begun, or what was begun never runs, it is renewed on request, once its life is over.
+            self._seen_to = now, kept.expires_at
         finally:
             self._lock.release()
-
-    def _hold_to_the_clock(self) -> None:
-        """Let the grace begin now where the clock was set back, or it would be as much longer; the caller holds the
-        lock.
-        """
-        kept, now = self._kept, self._clock()
-        if kept is not None and now < kept.fetched_at:
-            self._kept = Kept(kept.document, now, now, now)
-
-    def _have_renewed(self, kept: Kept[D]) -> None:
-        """Have `kept` renewed in the background, unless somebody has seen to that already."""
-        if self._claimed is kept or self._resting() or self._is_lately(self._yielded_at, LOOK):
-            return
-        if not self._claiming.acquire(blocking=False):
-            return
-        try:
-            if self._claimed is kept or self._kept is not kept:
-                return
-            # It stays claimed until a fetch has ended, even where nothing can be begun or what was begun never runs:
-            # then it is renewed on request, once its life is over.
-            self._claimed = kept
-        finally:
-            self._claiming.release()
         self._begin(lambda: self._renew(kept))
+        return kept
 
     def _renew(self, kept: Kept[D]) -> None:
         with self._lock:
-            if self._kept is not kept:
-                return
-            # Whoever asks after the rest begins anew.
-            with suppress(ProviderUnavailable):
-                self._renewed()
+            if self._kept is kept:
+                self._renewed(kept)
+
+    def _renewed(self, kept: Kept[D]) -> Kept[D]:
+        """A later document than `kept`, or that one where none can be had; the caller holds the lock.
+
+        Where another worker is about to fetch it, this one waits for a moment. Only once it has found itself that the
+        provider is down does it leave that to others: who writes claims, and is no worker, must not prolong the life of
+        what there is.
+        """
+        if self._clock() < kept.fetched_at:
+            # The clock was set back. The grace begins now, or it would be as much longer.
+            kept = self._kept = Kept(kept.document, self._clock(), self._clock())
+        wait = 0.0 if self._failed_within(YIELD) else SHORT_WAIT
+        try:
+            return self._adopted(self._shared.glance(kept)) or self._obtained(wait=wait)
+        except ProviderUnavailable:
+            # In a rest nobody fetches anyway, and whoever asks looks for what others bring.
+            now, seconds = self._clock(), 0.0 if self._failed_within(REST) else LOOK
+            self._seen_to = now, now + seconds
+            return kept
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _locked_in_time(self) -> Iterator[None]:
+        """A block in which the lock is the caller's.
+
+        :raises ProviderUnavailable: another fetch takes longer than :data:`PATIENCE`.
+        """
         since = self._fetching_since
-        if since is None:
-            # Whoever holds the lock may wait for a worker that was killed while it held a claim.
-            patience = PATIENCE + (0.0 if self._shared is None else self._shared.held_up)
-        else:
-            patience = max(0.0, since + PATIENCE - time.monotonic())
-        if not self._lock.acquire(timeout=patience):
+        # Without a fetch, whoever holds the lock may wait for a worker that was killed while it held a claim.
+        waits = PATIENCE + self._shared.held_up if since is None else max(0.0, since + PATIENCE - time.monotonic())
+        if not self._lock.acquire(timeout=waits):
             raise ProviderUnavailable(hint=f"{self._name}: a fetch is under way and takes long")
         try:
             yield
         finally:
             self._lock.release()
 
-    def _resting(self) -> bool:
+    def _is_seen_to(self, now: float) -> bool:
+        begin, end = self._seen_to
+        return begin <= now < end
+
+    def _failed_within(self, seconds: float) -> bool:
         failure = self._failure
-        return failure is not None and self._is_lately(failure.at, REST)
+        return failure is not None and failure.at <= self._clock() < failure.at + seconds
 
-    def _is_fresh(self, kept: Kept[D]) -> bool:
-        return not kept.is_over(self._clock())
+    def _obtained(self, will_do: WillDo[D] = lambda kept: True, *, wait: float) -> Kept[D]:
+        """A later document than there is: the one that another worker is about to bring, if it will do, or else one
+        that is fetched; the caller holds the lock.
 
-    def _is_lately(self, at: float, seconds: float) -> bool:
-        """Whether less than so many seconds have passed; a clock that was set back prolongs nothing."""
-        return at <= self._clock() < at + seconds
-
-    def _renewed(self) -> Kept[D]:
-        """A later document than there is; the caller holds the lock.
-
-        Where another worker is about to fetch it, this one waits for a moment. Only once it has found itself that the
-        provider is down does it leave that to others: who writes claims, and is no worker, must not prolong the life of
-        what there is.
-
-        :raises ProviderUnavailable: it cannot be had, or is left to another.
-        """
-        failure = self._failure
-        is_down = failure is not None and self._is_lately(failure.at, YIELD)
-        return self._glance(self._is_fresh) or self._replace(self._is_fresh, wait=0.0 if is_down else SHORT_WAIT)
-
-    def _glance(self, will_do: WillDo[D]) -> Kept[D] | None:
-        """As :meth:`_adopted`, once in :data:`LOOK` seconds."""
-        return None if self._is_lately(self._looked_at, LOOK) else self._adopted(will_do)
-
-    def _adopted(self, will_do: WillDo[D], *, graced: bool = False) -> Kept[D] | None:
-        """What another worker has fetched later; none: nothing that will do. It is in force in any case, so that it is
-        read once. The caller holds the lock.
-
-        :param graced: also where its life is over, within the grace.
-        """
-        if self._shared is None:
-            return None
-        kept, self._looked_at = self._kept, self._clock()
-        obtained = self._shared.newer(None if kept is None else kept.obtained, graced=graced)
-        if obtained is None:
-            return None
-        kept = self._put_in_force(obtained)
-        return kept if will_do(kept) else None
-
-    def _replace(self, will_do: WillDo[D], *, wait: float) -> Kept[D]:
-        """Fetch the document, unless another worker is about to bring one that will do; the caller holds the lock.
-
-        :param wait: seconds to wait for the other, and then to fetch nevertheless; zero: leave it to the other.
+        :param wait: see :meth:`.SharedDocument.turn`.
         :raises ProviderUnavailable: it cannot be had, could not be had within the last few seconds, or is left to the
             other.
         """
-        if self._failure is not None and self._resting():
-            raise Resting(self._failure.description, hint=self._failure.hint, at=self._failure.at)
-        if self._shared is None:
-            return self._fetched(will_do)
-        with self._shared.turn(lambda: self._adopted(will_do), wait=wait) as turn:
-            if turn.found is not None:
-                return turn.found
-            if not turn.is_granted and not wait:
-                self._yielded_at, self._claimed = self._clock(), None
-                raise ProviderUnavailable(hint=f"{self._name}: another worker is about to fetch it")
-            return self._fetched(will_do)
+        failure = self._failure
+        if failure is not None and self._failed_within(REST):
+            raise Resting(failure.description, hint=failure.hint, at=failure.at)
+        with self._shared.turn(lambda: self._adopted(self._shared.newer(self._kept), will_do), wait=wait) as found:
+            return found or self._fetched(will_do)
 
     def _fetched(self, will_do: WillDo[D]) -> Kept[D]:
-        previous, begun_at = self._kept, self._clock()
+        begun_at = self._clock()
         self._begun += 1
         self._fetching_since = time.monotonic()
         try:
-            fetched = self._fetch(previous.document if previous else None)
+            fetched = self._fetch(self.known)
         except ProviderUnavailable as error:
-            return self._put_in_force_instead(error, will_do)
+            return self._brought_instead(error, will_do)
         finally:
             self._fetching_since = None
-        obtained = Obtained(fetched.document, begun_at, begun_at + life_of(fetched.headers, self._ttl))
         self._last_answered = self._begun
-        kept = self._put_in_force(obtained)
-        if self._shared is not None:
-            self._shared.leave(fetched.value, obtained)
+        kept = self._put_in_force(Kept(fetched.document, begun_at, begun_at + life_of(fetched.headers, self._ttl)))
+        self._shared.leave(fetched.value, kept)
         return kept
 
-    def _put_in_force_instead(self, error: ProviderUnavailable, will_do: WillDo[D]) -> Kept[D]:
-        """What another worker has left, where it can be fetched no more.
+    def _brought_instead(self, error: ProviderUnavailable, will_do: WillDo[D]) -> Kept[D]:
+        """What other workers have left, as long as its grace lasts, where it can be fetched no more.
 
-        :raises ProviderUnavailable: `error`, where there is nothing.
+        :raises ProviderUnavailable: `error`, where nothing will do.
         """
         at = error.at if isinstance(error, Resting) else self._clock()
-        kept = self._adopted(will_do, graced=True)
+        found = self._adopted(self._shared.newer(self._kept, graced=True), will_do)
         self._failure = Failure(error.description, error.hint, at)
-        self._claimed = None
-        if kept is None:
+        if found is None:
             raise error
-        return kept
+        return found
 
-    def _put_in_force(self, obtained: Obtained[D]) -> Kept[D]:
-        previous = self._kept
-        until = min(obtained.until, obtained.at + self._ttl)
+    def _adopted(self, left: Kept[D] | None, will_do: WillDo[D] = lambda kept: True) -> Kept[D] | None:
+        """What another worker `left`; none: nothing that will do. It is in force in any case, so that it is read once;
+        the caller holds the lock.
+        """
+        if left is None:
+            return None
+        self._put_in_force(left)
+        return left if will_do(left) else None
+
+    def _put_in_force(self, kept: Kept[D]) -> Kept[D]:
+        previous = self.known
         ahead = REFRESH_AHEAD + REFRESH_SPREAD * self._jitter()
-        kept = Kept(obtained.document, obtained.at, obtained.at + (until - obtained.at) * ahead, until)
         self._kept = kept
-        self._failure = self._claimed = None
-        self._on_change(previous.document if previous else None, kept.document)
+        self._refresh_at = kept.fetched_at + (kept.expires_at - kept.fetched_at) * ahead
+        self._seen_to = kept.fetched_at, self._refresh_at
+        self._failure = None
+        self._on_change(previous, kept.document)
         return kept

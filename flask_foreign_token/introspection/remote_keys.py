@@ -94,7 +94,9 @@ class RemoteKeys:
         self._key_set = RemoteDocument(
             "the key set",
             self._fetch,
-            shared=SharedDocument(sharing, "keys", name=self.shared_as, read=self._read, grace=grace, sleep=sleep),
+            shared=SharedDocument(
+                sharing, "keys", name=self.shared_as, read=self._read, ttl=ttl, grace=grace, clock=clock, sleep=sleep
+            ),
             on_change=self._withdraw,
             ttl=ttl,
             grace=grace,

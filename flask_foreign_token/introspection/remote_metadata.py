@@ -61,7 +61,16 @@ class RemoteMetadata:
         self._metadata = RemoteDocument(
             "the metadata",
             self._fetch,
-            shared=SharedDocument(sharing, "metadata", name=lambda: issuer, read=self._read, grace=grace, sleep=sleep),
+            shared=SharedDocument(
+                sharing,
+                "metadata",
+                name=lambda: issuer,
+                read=self._read,
+                ttl=METADATA_TTL,
+                grace=grace,
+                clock=clock,
+                sleep=sleep,
+            ),
             ttl=METADATA_TTL,
             grace=grace,
             clock=clock,

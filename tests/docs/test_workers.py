@@ -12,9 +12,9 @@ import pytest
 from flask_foreign_token.errors import REST
 from flask_foreign_token.introspection.introspection_endpoint import IN_FLIGHT
 from flask_foreign_token.introspection.opaque import INACTIVE_TTL
-from flask_foreign_token.introspection.remote_document import LOOK, YIELD
+from flask_foreign_token.introspection.remote_document import YIELD
 from flask_foreign_token.introspection.remote_keys import UNKNOWN_KEY_FETCHES, UNKNOWN_KEY_REFILL
-from flask_foreign_token.introspection.shared_document import SHORT_WAIT, WAIT
+from flask_foreign_token.introspection.shared_document import LOOK, SHORT_WAIT, WAIT
 from flask_foreign_token.redis_cache import LIMIT, PATIENCE
 from flask_foreign_token.sealing import Seal
 from flask_foreign_token.shared_cache import CLAIM, SKEW, SharedCache

@@ -18,7 +18,9 @@ from flask_foreign_token.introspection.remote_document import (
     RemoteDocument,
     Resting,
 )
+from flask_foreign_token.introspection.shared_document import SharedDocument
 from flask_foreign_token.introspection.token_bucket import TokenBucket
+from flask_foreign_token.shared_cache import ALONE
 
 from .concurrency import Background, Clock, at_once
 from .provider import GRACE, TTL
@@ -54,6 +56,10 @@ class Source:
         self.error = ProviderUnavailable(hint="down")
 
 
+def unread(value: object, before: int | None) -> int:
+    raise AssertionError("nothing is shared")
+
+
 @pytest.fixture
 def source() -> Source:
     return Source()
@@ -74,6 +80,7 @@ def make(source: Source, clock: Clock, background: Background) -> Make:
         return RemoteDocument(
             "the document",
             source.fetch,
+            shared=SharedDocument(ALONE, "keys", name=str, read=unread, ttl=TTL, grace=GRACE),
             on_change=on_change,
             ttl=TTL,
             grace=GRACE,
@@ -355,6 +362,22 @@ def test_a_renewal_that_fails_rests_and_is_begun_anew_by_who_asks_after_the_rest
     background.run()
     assert document.current() == 3
     assert document.state.last_error is None
+
+
+def test_what_is_over_is_renewed_by_the_first_who_asks_after_the_rest_however_many_asked_in_it(
+    source: Source, document: RemoteDocument[int], clock: Clock
+) -> None:
+    document.current()
+    clock.pass_(TTL)
+    source.go_down()
+    assert document.current() == 1
+    source.error = None
+    clock.pass_(REST - 0.5)
+    assert document.current() == 1
+
+    clock.pass_(0.5)
+
+    assert document.current() == 3
 
 
 def test_a_renewal_begun_before_another_fetch_failed_rests_as_well(

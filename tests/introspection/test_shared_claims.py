@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from flask_foreign_token.errors import REST, ProviderUnavailable
-from flask_foreign_token.introspection.remote_document import LOOK, YIELD
-from flask_foreign_token.introspection.shared_document import SHORT_WAIT, WAIT
+from flask_foreign_token.introspection.remote_document import YIELD
+from flask_foreign_token.introspection.shared_document import LOOK, SHORT_WAIT, WAIT
 from flask_foreign_token.shared_cache import CLAIM, Shared
 
 from ..shared_stores import Memory

@@ -6,9 +6,8 @@ import pytest
 
 from flask_foreign_token.errors import ProviderUnavailable
 from flask_foreign_token.http import Http
-from flask_foreign_token.introspection.remote_document import LOOK
 from flask_foreign_token.introspection.remote_keys import UNKNOWN_KEY_FETCHES, RemoteKeys
-from flask_foreign_token.introspection.shared_document import SHORT_WAIT
+from flask_foreign_token.introspection.shared_document import LOOK, SHORT_WAIT
 from flask_foreign_token.shared_cache import Shared
 
 from ..shared_stores import Memory, shared_in
@@ -48,6 +47,21 @@ def test_nor_for_longer_than_the_worker_has_it_serve(make: Make) -> None:
     hasty.knows("first")
 
     assert hasty.keys.state.expires_at == NOW + 60
+
+
+def test_nor_for_longer_than_that_where_its_end_is_said_to_be_later(make: Make, provider: Provider) -> None:
+    worker = make()
+    keys = {"keys": [jwk("RS256", "first")]}
+    worker.cache.leave("keys", name_of(provider), Shared(keys, NOW - 1, NOW + 2 * TTL))
+    assert worker.knows("first")
+    assert worker.keys.state.expires_at == NOW - 1 + TTL
+    assert provider.requests == 0
+
+    late = make()
+    late.cache.leave("keys", name_of(provider), Shared(keys, NOW - TTL, NOW + TTL))
+    assert late.knows("first")
+    assert late.keys.state.fetched_at == NOW
+    assert provider.requests == 1
 
 
 def test_one_renews_for_all(make: Make, provider: Provider, clock: Clock) -> None:
@@ -222,6 +236,20 @@ def test_who_cannot_reach_the_provider_follows_those_who_can(make: Make, provide
     assert cut_off.knows("second")
     assert cut_off.keys.state.last_error is None
     assert provider.requests == before
+
+
+def test_who_rests_and_whose_keys_are_over_follows_those_who_can(make: Make, provider: Provider, clock: Clock) -> None:
+    cut_off, other = make(), make()
+    assert cut_off.knows("first")
+    provider.go_down()
+    clock.pass_(TTL)
+    assert cut_off.knows("first")
+    other.leave(provider, clock(), "second")
+
+    clock.pass_(LOOK)
+
+    assert [key.key_id for key in cut_off.keys.find(None, "RS256")] == ["second"]
+    assert provider.requests == 2
 
 
 @pytest.mark.parametrize(
