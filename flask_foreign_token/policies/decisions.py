@@ -6,13 +6,14 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from ..introspection.token import Token
+from ..introspection.token import Memo, Token
 from ..telling import tell
-from .condition import Alternatives
+from .alternatives import CHEAP
+from .condition import Alternatives, Decide
 from .failures import FAILURES
-from .index import Index
+from .index import Filing, Index
 from .policy import TOKEN_PARTS, CompiledPolicy
-from .request import RequestView
+from .request import RequestView, method_of
 
 logger = logging.getLogger("flask_foreign_token.policies")
 
@@ -31,9 +32,26 @@ DENIED: Final = Decision(False, None)
 
 
 REMEMBERED: Final = 100
-"""Decisions that are remembered of one token: guards name few policies, and an explanation every one that there is."""
+"""Policies of which is remembered, for each token, whether it is one that they ask for: guards name few of them, and an
+explanation every one that there is."""
+FEW: Final = 8
+"""So many policies are asked one after the other rather than looked for: that takes 2.5 µs, and each of them 0.2 or
+1."""
 
+_ADDRESS: Final = frozenset({"uri", "request-method"})
 _NO_REQUEST: Final[Any] = None
+
+
+class Prospect(NamedTuple):
+    """What the policies come to for one token.
+
+    :param policy: the id of the one that allows whatever the token is brought for; none: none does.
+    :param left: the places, among those that look at the request as well, of the few that ask for such a token; none:
+        they must be looked for.
+    """
+
+    policy: str | None
+    left: tuple[int, ...] | None
 
 
 class Policies:
@@ -43,17 +61,22 @@ class Policies:
     both, each policy has its place in the order given.
 
     :param policies: those that are active; their ids differ.
+    :param filings: those before a change, of those that look at nothing but the token and of the others.
     """
 
-    def __init__(self, policies: Iterable[CompiledPolicy]) -> None:
+    def __init__(
+        self, policies: Iterable[CompiledPolicy], filings: tuple[Filing | None, Filing | None] = (None, None)
+    ) -> None:
         self._given = tuple(policies)
         self._by_id = {policy.id: policy for policy in self._given}
-        self._of_token = Index(policy for policy in self._given if policy.rests_on_token)
-        self._of_request = Index(policy for policy in self._given if not policy.rests_on_token)
+        self._of_token = Index((policy for policy in self._given if policy.of_request is None), filings[0])
+        self._of_request = Index((policy for policy in self._given if policy.of_request is not None), filings[1])
         self._of_operation = _by_operation(self._given)
+        self._few = _few(self._of_request) if len(self._of_request) <= FEW else ()
+        self._by_address = bool(self._few) and all(policy.reads <= _ADDRESS for policy, _ in self._few)
         # Not the policies themselves, which a token that nobody shows any more would keep in memory.
         self._owner = object()
-        self._of_anonymous: dict[str | None, Decision] = {}
+        self._of_nobody = Memo()
 
     def __contains__(self, policy_id: object) -> bool:
         return policy_id in self._by_id
@@ -69,9 +92,12 @@ class Policies:
         """The policy of that id."""
         return self._by_id.get(policy_id)
 
-    def are(self, policies: Iterable[CompiledPolicy]) -> bool:
-        """Whether these are the very policies in `policies`, in that order."""
-        return self._given == tuple(policies)
+    def after(self, policies: Sequence[CompiledPolicy]) -> Policies:
+        """Those of a later state; the same, with all that is remembered of tokens, where it has the same policies in
+        the same order."""
+        if self._given == tuple(policies):
+            return self
+        return Policies(policies, (self._of_token.filing, self._of_request.filing))
 
     def candidates(self, view: RequestView) -> list[CompiledPolicy]:
         """The policies that could allow a request, in the order in which they are tried. Never raises."""
@@ -88,27 +114,60 @@ class Policies:
 
         :param names: ids of the policies to try, unknown ones never allow; none: every policy.
         """
+        # A view that was described, or into which parts were put, is not that of its token.
+        if type(view) is not RequestView or not TOKEN_PARTS.isdisjoint(view):
+            named = (self._by_id[name] for name in names if name in self._by_id)
+            return _first(named if names else self.candidates(view), view)
         if names:
             return self._decide_named(view, names)
-        if self._of_token:
-            decision = self._decide_by_token(view)
-            if decision.allowed:
-                return decision
-        return _first(self._of_request.candidates(view), view)
+        prospect = self.prospect(view.token)
+        policy = self.allowing(view, prospect) if prospect.policy is None else prospect.policy
+        return DENIED if policy is None else Decision(True, policy)
 
-    def decide_by_token(self, token: Token | None) -> Decision:
-        """What those policies say that look at nothing but the token, which come first in :meth:`decide`."""
-        return self._remembered_or_asked(token, None) if self._of_token else DENIED
+    def prospect(self, token: Token | None) -> Prospect:
+        """What there is to say of all requests with `token`; found out once for each."""
+        memo = self._of_nobody if token is None else token.memo
+        known = memo.prospect
+        if known is not None and known[0] is self._owner:
+            found: Prospect = known[1]
+            return found
+        found = self._prospect(token)
+        memo.prospect = self._owner, found
+        return found
 
-    def rests_on_token(self, decision: Decision) -> bool:
-        """Whether `decision`, of :meth:`decide`, allows every request with the same token."""
-        policy = self._by_id.get(decision.policy or "")
-        return policy is not None and policy.rests_on_token
+    def allowing(self, view: RequestView, prospect: Prospect) -> str | None:
+        """As :meth:`decide`, the id of the policy, of those that look at more than the token.
 
-    def rests_on_address(self, decision: Decision) -> bool:
-        """Whether `decision`, of :meth:`decide`, allows every request with the same token, uri and method."""
-        policy = self._by_id.get(decision.policy or "")
-        return policy is not None and policy.rests_on_address
+        :param prospect: of the token of that request.
+        """
+        if prospect.left is None:
+            return _first(self._of_request.candidates(view), view).policy
+        for place in prospect.left:
+            policy, of_request = self._few[place]
+            try:
+                if of_request(view) is True:
+                    return policy.id
+            except FAILURES as error:
+                _note(policy, error, view)
+        return None
+
+    def allowing_by_address(self, path: str, method: str, prospect: Prospect) -> str | None:
+        """As :meth:`allowing`; none also where this does not tell, since policies look at more than these two.
+
+        It takes 0.8 µs less than to put a view together.
+        """
+        if not self._by_address or prospect.left is None:
+            return None
+        address: Any = {"uri": path, "request-method": method_of(method)}
+        try:
+            for place in prospect.left:
+                policy, of_request = self._few[place]
+                if of_request(address) is True:
+                    return policy.id
+        except FAILURES:
+            # All are asked once more, of a view, and it is noted then.
+            return None
+        return None
 
     def decide_operation(self, view: RequestView, endpoint: str) -> Decision:
         """Whether a policy opens one of the operator's endpoints; only one with a link to that very endpoint can.
@@ -122,48 +181,42 @@ class Policies:
             return DENIED
         return _first(self._of_operation.get(endpoint, ()), view)
 
+    def _prospect(self, token: Token | None) -> Prospect:
+        # Without the request, so that what is remembered cannot depend on it.
+        view = RequestView(_NO_REQUEST, token, None)
+        for policy in self._of_token if len(self._of_token) <= FEW else self._of_token.candidates(view):
+            if _says(policy, policy.of_token, view):
+                return Prospect(policy.id, None)
+        if len(self._few) < len(self._of_request):
+            return Prospect(None, None)
+        few = enumerate(self._few)
+        return Prospect(None, tuple([place for place, (policy, _) in few if _says(policy, policy.of_token, view)]))
+
     def _decide_named(self, view: RequestView, names: Sequence[str]) -> Decision:
         for name in names:
             policy = self._by_id.get(name)
-            if policy is None:
+            if policy is None or not self._asks_for(view.token, policy):
                 continue
-            decision = self._decide_by_token(view, name) if policy.rests_on_token else _first((policy,), view)
-            if decision.allowed:
-                return decision
+            if _says(policy, policy.of_request, view):
+                return Decision(True, name)
         return DENIED
 
-    def _decide_by_token(self, view: RequestView, name: str | None = None) -> Decision:
-        """What those say that look at nothing but the token, or the one that is named; asked once for each token."""
-        # A view that was described, or into which parts were put, is not that of its token.
-        if type(view) is not RequestView or not TOKEN_PARTS.isdisjoint(view):
-            return self._ask_of_token(view, name)
-        return self._remembered_or_asked(view.token, name)
-
-    def _remembered_or_asked(self, token: Token | None, name: str | None) -> Decision:
-        if token is not None and name is None:
-            return self._known_or_asked(token)
-        known: dict[str | None, Any] = self._of_anonymous if token is None else token.memo.of(self._owner)
-        decision: Decision | None = known.get(name)
-        if decision is None:
-            # Without the request, so that what is remembered cannot depend on it.
-            decision = self._ask_of_token(RequestView(_NO_REQUEST, token, None), name)
+    def _asks_for(self, token: Token | None, policy: CompiledPolicy) -> bool:
+        """Whether `token` is such as `policy` asks for; found out once for each."""
+        memo = self._of_nobody if token is None else token.memo
+        known: dict[str, bool] = memo.of(self._owner)
+        found = known.get(policy.id)
+        if found is None:
+            found = _says(policy, policy.of_token, RequestView(_NO_REQUEST, token, None))
             if len(known) < REMEMBERED:
-                known[name] = decision
-        return decision
+                known[policy.id] = found
+        return found
 
-    def _known_or_asked(self, token: Token) -> Decision:
-        """As :meth:`_remembered_or_asked`, of all of them."""
-        known = token.memo.decision
-        if known is not None and known[0] is self._owner:
-            remembered: Decision = known[1]
-            return remembered
-        decision = self._ask_of_token(RequestView(_NO_REQUEST, token, None), None)
-        token.memo.decision = self._owner, decision
-        return decision
 
-    def _ask_of_token(self, view: RequestView, name: str | None) -> Decision:
-        asked = self._of_token.candidates(view) if name is None else (self._by_id[name],)
-        return _first(asked, view)
+def _few(policies: Iterable[CompiledPolicy]) -> tuple[tuple[CompiledPolicy, Decide], ...]:
+    """What is asked of requests, if none of it is dear, as the body is to build and a database to ask; else nothing."""
+    few = tuple((policy, policy.of_request) for policy in policies if policy.of_request is not None)
+    return few if all(policy.deterministic and policy.reads <= CHEAP for policy, _ in few) else ()
 
 
 def _by_operation(policies: Iterable[CompiledPolicy]) -> dict[str, list[CompiledPolicy]]:
@@ -185,20 +238,25 @@ def _first(policies: Iterable[CompiledPolicy], view: RequestView) -> Decision:
 def allows(policy: CompiledPolicy, view: RequestView) -> bool:
     """Whether `policy` allows a request. One that raises does not, and is logged once, unless it was only tried; `view`
     remembers what it was."""
+    return _says(policy, policy.allows, view)
+
+
+def _says(policy: CompiledPolicy, decide: Decide | None, view: RequestView) -> bool:
+    """As :func:`allows`, of what a part of `policy` decides; none: it has no such part."""
     try:
         # Only true is yes: an engine that answers something else, a coroutine for instance, has not decided.
-        return (policy.concerns is None or policy.concerns(view) is True) and policy.allows(view) is True
+        return decide is None or decide(view) is True
     except FAILURES as error:
-        failure = type(error).__name__
-        view.raised = {**view.raised, policy: failure}
-        if view.is_made and failure not in policy.failures:
-            policy.failures += (failure,)
-            # Only the class: the text of an exception may hold what a caller sent.
-            tell(
-                logger,
-                logging.ERROR,
-                "AccessPolicy/%s does not allow what it cannot evaluate: %s",
-                policy.id,
-                failure,
-            )
+        _note(policy, error, view)
         return False
+
+
+def _note(policy: CompiledPolicy, error: BaseException, view: RequestView) -> None:
+    """Note that `policy` failed on a request."""
+    failure = type(error).__name__
+    view.raised = {**view.raised, policy: failure}
+    if view.is_made and failure not in policy.failures:
+        policy.failures += (failure,)
+        # Only the class: the text of an exception may hold what a caller sent.
+        text = "AccessPolicy/%s does not allow what it cannot evaluate: %s"
+        tell(logger, logging.ERROR, text, policy.id, failure)

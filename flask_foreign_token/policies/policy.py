@@ -15,12 +15,11 @@ from .condition import Alternatives, Condition, Decide, Mismatch
 from .engines import Engines
 from .failures import FAILURES
 from .request import RequestView
+from .split import split
 from .whom import Link, linked_to, read_links, read_role
 
 TOKEN_PARTS: Final = frozenset({"jwt", "token", "client"})
 """The parts of a request that depend on its token alone."""
-
-_ADDRESS_PARTS: Final = TOKEN_PARTS | {"uri", "request-method"}
 
 _COMMON: Final = frozenset({"resourceType", "id", "meta", "active", "description", "link", "roleName"})
 """What every policy can say, whatever its engine."""
@@ -61,10 +60,10 @@ class CompiledPolicy:
 
     :param version: changes whenever the resource does.
     :param links: alternatives; none: it concerns every request.
-    :param concerns: whether one of the links names the request's user, client or operation; asked before `allows`.
-        None: there are no links.
-    :param allows: what the engine made of the policy; raises when that cannot be told.
-    :param reads: the parts of the request that `concerns` and `allows` can look at.
+    :param of_token: what it asks of the token; the same token always gets the same answer.
+    :param of_request: what it asks beside that: that one of the links names the request's user, client or operation,
+        then the rest. None: nothing. Both raise when that cannot be told.
+    :param reads: the parts of the request that `of_request` can look at.
     :param deterministic: whether the same parts always get the same answer.
     :param equalities: by which it can be filed, see :func:`.fileable`.
     :param failures: the exceptions that were logged, by class; each is logged once for a version of the policy. They
@@ -75,22 +74,22 @@ class CompiledPolicy:
     version: str
     engine: str
     links: tuple[Link, ...]
-    concerns: Decide | None
-    allows: Decide
+    of_token: Decide
+    of_request: Decide | None
     reads: frozenset[str]
     deterministic: bool = False
     equalities: tuple[Alternatives, ...] = ()
     failures: tuple[str, ...] = field(default=(), repr=False)
 
-    @property
-    def rests_on_token(self) -> bool:
-        """Whether one answer holds for all requests with the same token."""
-        return self.deterministic and self.reads <= TOKEN_PARTS
+    def allows(self, view: RequestView) -> bool:
+        """What it says of a request; raises when that cannot be told."""
+        # Only true is yes: an engine that answers something else, a coroutine for instance, has not decided.
+        return self.of_token(view) is True and (self.of_request is None or self.of_request(view) is True)
 
-    @property
-    def rests_on_address(self) -> bool:
-        """Whether one answer holds for all requests with the same token, uri and method."""
-        return self.deterministic and self.reads <= _ADDRESS_PARTS
+
+def any_token(view: RequestView) -> bool:
+    """What a policy asks of the token that asks nothing of it."""
+    return True
 
 
 def parse_policy(policy_id: str, body: Mapping[str, object], engines: Engines) -> PolicyTree:
@@ -128,15 +127,17 @@ def compile_policy(policy_id: str, version: str, body: Mapping[str, object], eng
 
 
 def _compiled(tree: PolicyTree, version: str) -> CompiledPolicy:
+    whole = tree.conditions[0] if tree.linked is None else AllOf(tree.conditions, ("", ""))
+    of_token, of_request = split(whole, TOKEN_PARTS)
     return CompiledPolicy(
         id=tree.id,
         version=version,
         engine=tree.engine,
         links=tree.links,
-        concerns=None if tree.linked is None else tree.linked.compile(),
-        allows=tree.condition.compile(),
-        reads=_shared(frozenset[str]().union(*(condition.reads for condition in tree.conditions))),
-        deterministic=all(condition.deterministic for condition in tree.conditions),
+        of_token=any_token if of_token is None else of_token.compile(),
+        of_request=None if of_request is None else of_request.compile(),
+        reads=frozenset() if of_request is None else _shared(frozenset(of_request.reads)),
+        deterministic=whole.deterministic,
         equalities=fileable(tree.equalities()),
     )
 

@@ -10,7 +10,7 @@ from ..errors import ConfigError
 from .condition import Decide
 from .decisions import DENIED, Decision, Policies, allows
 from .own_request import OwnRequest
-from .policy import CompiledPolicy
+from .policy import CompiledPolicy, any_token
 from .request import PARTS, RequestView
 
 ENGINE: Final = "python"
@@ -52,16 +52,21 @@ class CodePolicies:
         """
         self.check_name(name)
         self._by_name[name] = CompiledPolicy(
-            id=name, version="", engine=ENGINE, links=(), concerns=None, allows=_decide(name, function), reads=PARTS
+            id=name,
+            version="",
+            engine=ENGINE,
+            links=(),
+            of_token=any_token,
+            of_request=_decide(name, function),
+            reads=PARTS,
         )
 
     def decide(self, stored: Policies, view: RequestView, names: Sequence[str]) -> Decision:
-        """As :meth:`.Policies.decide`, but that a name means the policy here before the one that is stored.
+        """As :meth:`.Policies.decide` of these, but that a name means the policy here before the one that is stored.
 
-        :param stored: asked for every other name, and where there are no names.
+        :param names: at least one.
+        :param stored: asked for every other name.
         """
-        if not names:
-            return stored.decide(view)
         for name in names:
             policy = self._by_name.get(name)
             if policy is None:

@@ -314,8 +314,7 @@ class SnapshotBuilder:
 def _policies(parts: Mapping[Key, Part], previous: RegistrySnapshot | None) -> Policies:
     in_force = (part.in_force for part in parts.values() if isinstance(part, PolicyPart))
     active = [policy for policy in in_force if policy is not None]
-    # Filed already, and what they said of tokens is remembered.
-    return previous.policies if previous is not None and previous.policies.are(active) else Policies(active)
+    return Policies(active) if previous is None else previous.policies.after(active)
 
 
 def _introspectors(links: Links) -> Introspectors:

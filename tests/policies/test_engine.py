@@ -10,9 +10,11 @@ import pytest
 from flask import Flask, request
 
 from flask_foreign_token.errors import Rejected
+from flask_foreign_token.policies.condition import Condition, Decide
 from flask_foreign_token.policies.decisions import Decision, Policies
+from flask_foreign_token.policies.engine import EngineContext
 from flask_foreign_token.policies.engines import Engines
-from flask_foreign_token.policies.policy import CompiledPolicy, compile_policy
+from flask_foreign_token.policies.policy import CompiledPolicy, any_token, compile_policy
 from flask_foreign_token.policies.request import RequestView
 from flask_foreign_token.policies.simulated import simulated
 from flask_foreign_token.policies.whom import Link
@@ -48,7 +50,7 @@ def raising(policy_id: str, raised: Callable[[], BaseException]) -> CompiledPoli
     def allows(view: RequestView) -> bool:
         raise raised()
 
-    return CompiledPolicy(policy_id, "1", "allow", (), None, allows, frozenset())
+    return CompiledPolicy(policy_id, "1", "allow", (), any_token, allows, frozenset())
 
 
 @pytest.mark.parametrize("row", DECIDABLE, ids=lambda row: row["name"])
@@ -78,11 +80,22 @@ def test_a_policy_is_compiled_from_the_resource_as_it_is_stored() -> None:
 
     assert (compiled.id, compiled.version, compiled.engine) == ("keycloak-users-policy", "3", "matcho")
     assert compiled.links == (Link("Client", "web"), Link("User", "u-1"))
-    assert compiled.reads == {"jwt", "client", "user"}
+    assert compiled.reads == {"client", "user"}
 
 
-def test_a_policy_without_links_reads_what_its_pattern_reads() -> None:
-    assert compile_policy("p", "1", TUTORIAL, ENGINES).reads == {"jwt"}
+def test_a_policy_without_links_asks_what_its_pattern_says_of_the_token_and_of_the_request() -> None:
+    of_token, of_both = (
+        policy(engine="matcho", matcho=TUTORIAL["matcho"]),
+        policy(engine="matcho", matcho={"jwt": {"iss": ISSUER}, "uri": "/a"}),
+    )
+
+    assert (of_token.of_request, of_token.reads) == (None, frozenset())
+    assert of_both.of_request is not None
+    assert of_both.reads == {"uri"}
+    assert of_both.of_token(view(jwt={"iss": ISSUER}))
+    assert not of_both.of_token(view(jwt={"iss": "other"}, uri="/a"))
+    assert of_both.of_request(view(uri="/a"))
+    assert not of_both.of_request(view(uri="/b", jwt={"iss": ISSUER}))
     assert policy(engine="allow").reads == frozenset()
 
 
@@ -225,14 +238,21 @@ def test_a_link_binds_a_named_policy_too() -> None:
 
 def test_a_link_is_looked_at_before_the_engine_runs() -> None:
     asked: list[RequestView] = []
-    linked = policy(engine="allow", link=[{"reference": "User/admin"}])
-    watched = CompiledPolicy(
-        "p", "1", "allow", linked.links, linked.concerns, lambda view: asked.append(view) is None, frozenset()
-    )
 
-    assert not Policies([watched]).decide(view(user={"id": "other"})).allowed
+    class Watched(Condition):
+        def compile(self) -> Decide:
+            return lambda view: asked.append(view) is None
+
+    class Watching:
+        def parse(self, policy: Any, context: EngineContext) -> Condition:
+            return Watched()
+
+    body = {"engine": "watching", "link": [{"reference": "User/admin"}]}
+    policies = Policies([compile_policy("p", "1", body, Engines(others={"watching": Watching()}))])
+
+    assert not policies.decide(view(user={"id": "other"})).allowed
     assert asked == []
-    assert Policies([watched]).decide(view(user={"id": "admin"})).allowed
+    assert policies.decide(view(user={"id": "admin"})).allowed
     assert len(asked) == 1
 
 
@@ -303,7 +323,7 @@ def test_an_interrupt_is_not_taken_for_a_denial() -> None:
 
 @pytest.mark.parametrize("answer", ["deny", 1, ["x"], object(), None, 0])
 def test_only_true_allows(answer: Any) -> None:
-    sloppy = CompiledPolicy("p", "1", "allow", (), None, lambda view: answer, frozenset())
+    sloppy = CompiledPolicy("p", "1", "allow", (), any_token, lambda view: answer, frozenset())
 
     assert Policies([sloppy]).decide(view(uri="/")) == DENIED
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from itertools import count, product
+from itertools import product
 from types import MappingProxyType
 from typing import Any
 
@@ -14,13 +13,11 @@ from flask import Flask, request
 
 from flask_foreign_token.policies.alternatives import CHEAP, fileable, of_any
 from flask_foreign_token.policies.condition import Alternatives, Equality
-from flask_foreign_token.policies.decisions import DENIED, REMEMBERED, Decision, Policies
+from flask_foreign_token.policies.decisions import Policies
 from flask_foreign_token.policies.engines import Engines
 from flask_foreign_token.policies.index import CROWD, Index
-from flask_foreign_token.policies.policy import CompiledPolicy, compile_policy
+from flask_foreign_token.policies.policy import CompiledPolicy, any_token, compile_policy
 from flask_foreign_token.policies.request import PARTS, RequestView
-
-from .facts import token
 
 ENGINES = Engines()
 OTHER_REQUEST = {"request_method": "get", "uri": "/", "jwt": {"iss": "i", "aud": ["a", "b"], "nothing": None}}
@@ -51,7 +48,7 @@ def one(path: str, value: Any) -> Alternatives:
 
 def filed(policy_id: str, *groups: Alternatives) -> CompiledPolicy:
     """A policy that must be looked at where one of each of `groups` holds."""
-    return CompiledPolicy(policy_id, "1", "own", (), None, lambda view: True, PARTS, equalities=groups)
+    return CompiledPolicy(policy_id, "1", "own", (), any_token, lambda view: True, PARTS, equalities=groups)
 
 
 def found(policies: Index | Policies, asked: Mapping[str, Any]) -> list[str]:
@@ -324,179 +321,48 @@ def test_no_policy_that_allows_is_passed_over(seed: int) -> None:
         assert policies.decide(asked).policy == next((p.id for p in policies if p.id in allowing), None)  # type: ignore[arg-type]
 
 
-# ---- once for each token
+# ---- what is filed anew
 
 
-@dataclass
-class Asked:
-    """A policy that counts how often it is asked."""
+def test_where_nothing_changed_the_policies_are_the_same() -> None:
+    given = [matcho("p", jwt={"iss": "i"}), matcho("q", uri="/")]
+    policies = Policies(given)
 
-    reads: frozenset[str] = frozenset({"jwt"})
-    deterministic: bool = True
-    answer: bool = True
-    seen: list[RequestView] = field(default_factory=list)
-
-    def policy(self, policy_id: str = "p", *groups: Alternatives) -> CompiledPolicy:
-        def allows(view: RequestView) -> bool:
-            self.seen.append(view)
-            return self.answer
-
-        return CompiledPolicy(policy_id, "1", "own", (), None, allows, self.reads, self.deterministic, groups)
+    assert policies.after(given) is policies
+    assert policies.after(given[::-1]) is not policies
+    assert policies.after(given[:1]) is not policies
 
 
-numbers = count()
+def test_a_change_of_anything_but_what_a_policy_is_filed_by_files_nothing_anew() -> None:
+    before = Index([matcho("p", uri="/a", headers={"x": "1"}), matcho("q", uri="/b")])
+
+    after = Index([matcho("p", uri="/a", headers={"x": "2"}), matcho("q", uri="/b")], before.filing)
+
+    assert after.filing is before.filing
+    assert after.filed_under("p") == one("uri", "/a")
+    assert [policy.version for policy in after.candidates(view(uri="/a"))] == ["1"]
+    assert after.candidates(view(uri="/a")) == [next(iter(after))]
 
 
-def on(who: Any, path: str = "/") -> RequestView:
-    """A request of its own with that token."""
-    with Flask(__name__).test_request_context(f"{path}?number={next(numbers)}"):
-        return RequestView(request._get_current_object(), who, None)  # type: ignore[attr-defined]
+@pytest.mark.parametrize(
+    "changed",
+    [
+        [matcho("p", uri="/c"), matcho("q", uri="/b")],
+        [matcho("q", uri="/b"), matcho("p", uri="/a")],
+        [matcho("p", uri="/a")],
+        [matcho("p", uri="/a"), matcho("q", uri="/b"), matcho("r", uri="/c")],
+        [matcho("p", headers={"x": "1"}), matcho("q", uri="/b")],
+    ],
+    ids=["another value", "another order", "one less", "one more", "none any more"],
+)
+def test_after_any_other_change_policies_are_found_by_what_they_say_now(changed: list[CompiledPolicy]) -> None:
+    before = Policies([matcho("p", uri="/a"), matcho("q", uri="/b")])
 
+    after = before.after(changed)
 
-@pytest.mark.parametrize("names", [(), ("p",)])
-@pytest.mark.parametrize("answer", [True, False])
-@pytest.mark.parametrize("who", [token(), None], ids=["token", "anonymous"])
-def test_a_policy_that_reads_only_the_token_is_asked_once_for_it(who: Any, answer: bool, names: Any) -> None:
-    asked = Asked(answer=answer)
-    policies = Policies([asked.policy()])
-
-    decisions = [policies.decide(on(who), names) for _ in range(5)]
-
-    assert decisions == [Decision(True, "p") if answer else DENIED] * 5
-    assert len(asked.seen) == 1
-
-
-@pytest.mark.parametrize("names", [(), ("p",)])
-@pytest.mark.parametrize("reads", ["uri", "user", "body", "operation", "request-method"])
-def test_a_policy_that_reads_more_is_asked_by_every_request(reads: str, names: Any) -> None:
-    asked = Asked(reads=frozenset({"jwt", reads}))
-    policies = Policies([asked.policy()])
-    who = token()
-
-    for _ in range(5):
-        policies.decide(on(who), names)
-
-    assert len(asked.seen) == 5
-
-
-def test_a_policy_whose_answer_may_change_is_asked_by_every_request() -> None:
-    asked = Asked(deterministic=False)
-    policies = Policies([asked.policy()])
-    who = token()
-
-    for _ in range(5):
-        policies.decide(on(who))
-
-    assert len(asked.seen) == 5
-
-
-def test_another_token_is_asked_about_anew() -> None:
-    policies = Policies([matcho("p", jwt={"role": "nurse"})])
-    nurse, guest = token({"role": "nurse"}), token({"role": "guest"})
-
-    answers = [policies.decide(on(who)).allowed for who in (nurse, guest, None, nurse, guest, None)]
-
-    assert answers == [True, False, False, True, False, False]
-
-
-def test_other_policies_are_asked_anew() -> None:
-    asked, who = Asked(), token()
-
-    for _ in range(3):
-        Policies([asked.policy()]).decide(on(who))
-
-    assert len(asked.seen) == 3
-
-
-def test_what_old_policies_said_of_a_token_is_not_what_new_ones_say() -> None:
-    old, new = Policies([matcho("p", jwt={"role": "nurse"})]), Policies([matcho("p", jwt={"role": "doctor"})])
-    nurse = token({"role": "nurse"})
-
-    # A request that began before the change may still be under way.
-    answers = [policies.decide(on(nurse), names).allowed for names in ((), ("p",)) for policies in (old, new, old, new)]
-
-    assert answers == [True, False] * 4
-
-
-def test_what_is_remembered_of_one_name_is_not_said_of_another() -> None:
-    policies = Policies([matcho("nurses", jwt={"role": "nurse"}), matcho("doctors", jwt={"role": "doctor"})])
-    nurse = token({"role": "nurse"})
-
-    for _ in range(2):
-        assert policies.decide(on(nurse), ["doctors"]) == DENIED
-        assert policies.decide(on(nurse), ["doctors", "nurses"]) == Decision(True, "nurses")
-        assert policies.decide(on(nurse)) == Decision(True, "nurses")
-
-
-def test_what_is_remembered_is_not_asked_of_the_request_at_hand() -> None:
-    asked = Asked()
-    policies = Policies([asked.policy()])
-    at_hand = on(token(), "/secret")
-
-    policies.decide(at_hand)
-
-    assert asked.seen[0] is not at_hand
-    assert asked.seen[0]["jwt"] == at_hand["jwt"]
-
-
-def test_a_policy_that_looks_at_more_than_it_says_is_denied() -> None:
-    sly = CompiledPolicy("p", "1", "own", (), None, lambda view: view["uri"] == "/", frozenset({"jwt"}), True)
-
-    assert Policies([sly]).decide(on(token())) == DENIED
-
-
-def test_a_request_that_was_made_up_neither_gets_nor_leaves_what_is_remembered() -> None:
-    policies = Policies([matcho("p", jwt={"role": "nurse"})])
-    made_up = view(jwt={"role": "nurse"})
-
-    answers = [policies.decide(asked).allowed for asked in (on(None), made_up, on(None), {"jwt": {"role": "nurse"}})]  # type: ignore[arg-type]
-
-    assert answers == [False, True, False, True]
-
-
-def test_a_policy_that_raises_is_not_asked_again_about_the_same_token(caplog: pytest.LogCaptureFixture) -> None:
-    calls: list[RequestView] = []
-
-    def fails(view: RequestView) -> bool:
-        calls.append(view)
-        raise ValueError
-
-    broken = CompiledPolicy("broken", "1", "own", (), None, fails, frozenset({"jwt"}), True)
-    policies = Policies([broken, matcho("readers", uri="/")])
-    who = token()
-
-    assert [policies.decide(on(who)).policy for _ in range(3)] == ["readers"] * 3
-    assert len(calls) == 1
-    assert len(caplog.records) == 1
-
-
-def test_a_token_does_not_keep_old_policies_in_memory() -> None:
-    who, owner = token(), object()
-    who.memo.of(owner)["name"] = "kept"
-
-    assert who.memo.of(owner) == {"name": "kept"}
-    assert who.memo.of(object()) == {}
-    assert who.memo.of(owner) == {}
-
-
-def test_a_token_remembers_no_more_names_than_guards_have() -> None:
-    asked = Asked()
-    policies = Policies(asked.policy(f"p-{number}") for number in range(3 * REMEMBERED))
-    who = token()
-
-    for number in range(3 * REMEMBERED):
-        policies.decide(on(who), [f"p-{number}"])
-
-    assert len(asked.seen) == 3 * REMEMBERED
-    assert len(who.memo.of(policies._owner)) == REMEMBERED
-
-
-def test_a_copy_of_a_token_remembers_nothing() -> None:
-    policies = Policies([matcho("p", jwt={"role": "nurse"})])
-    nurse = token({"role": "nurse"})
-    assert policies.decide(on(nurse)).allowed
-
-    assert not policies.decide(on(replace(nurse, claims={"role": "guest"}))).allowed
+    for uri in ("/a", "/b", "/c", "/d"):
+        assert found(after, view(uri=uri)) == found(Policies(changed), view(uri=uri))
+        assert after.decide(view(uri=uri, headers={})) == Policies(changed).decide(view(uri=uri, headers={}))
 
 
 # ---- what is built of a request
@@ -513,11 +379,3 @@ def test_the_body_is_not_parsed_for_a_policy_that_stands_under_another_uri() -> 
     assert decide("/a") == (True, True)
     assert decide("/b") == (False, True)
     assert decide("/c") == (False, False)
-
-
-def test_nothing_is_built_where_the_token_decides() -> None:
-    policies = Policies([matcho("uri", uri="/a", jwt={"sub": "alice"}), matcho("issuer", jwt={"sub": "alice"})])
-    asked = on(token())
-
-    assert policies.decide(asked) == Decision(True, "issuer")
-    assert dict(asked) == {}

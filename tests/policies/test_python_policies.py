@@ -18,7 +18,6 @@ from flask_foreign_token.errors import ConfigError, Rejected
 from flask_foreign_token.introspection.frozen import freeze
 from flask_foreign_token.policies.decisions import Policies
 from flask_foreign_token.policies.own_request import OwnRequest
-from flask_foreign_token.policies.policy import compile_policy
 from flask_foreign_token.policies.python import CodePolicies
 from flask_foreign_token.policies.request import RequestView
 from flask_foreign_token.testing import Issuer
@@ -26,7 +25,6 @@ from flask_foreign_token.testing import Issuer
 from ..apps import Resource, ask, bearer, policy, secret_token, trusting_a_secret
 from ..conftest import MakeApp
 from .facts import token
-from .test_engine import ENGINES
 
 ALL = policy("all")
 Function = Callable[[dict[str, Any]], Any]
@@ -185,12 +183,15 @@ def test_the_decision_names_it() -> None:
     assert (decision.allowed, decision.policy) == (True, "own")
 
 
-def test_without_names_the_stored_policies_alone_are_asked() -> None:
-    code, stored = CodePolicies(), Policies([compile_policy("ann", "1", {"engine": "allow"}, ENGINES)])
-    code.add("own", lambda request: True)
+def test_a_guard_that_names_none_asks_the_stored_policies_alone(make_app: MakeApp, issuer: Issuer) -> None:
+    foreign_token = ForeignToken()
+    foreign_token.policy("own")(lambda request: True)
+    app = make_app(trusting_a_secret(policy("nobody", {"jwt": {"sub": "nobody"}})), foreign_token)
+    app.add_url_rule("/bare", "bare", require_policy(lambda: "in"))
+    app.add_url_rule("/own", "own", require_policy("own")(lambda: "in"))
+    token = secret_token(issuer, sub="ann")
 
-    assert code.decide(Policies([]), view(), ()).allowed is False
-    assert code.decide(stored, view(), ()).policy == "ann"
+    assert [ask(app, token, path=path).status_code for path in ("/bare", "/own")] == [403, 200]
 
 
 # ---- what is refused at decoration
