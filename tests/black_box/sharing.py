@@ -5,23 +5,20 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 from flask import Flask
 from redis import Redis
 
 from ..apps import Resource, introspector, policy, protected
 from ..conftest import MakeApp
-from ..integration import servers
 from ..loading import Clock
-from .people import USERINFO, People, people_serving, token
+from .people import USERINFO, People, token
 from .publishing import document as published
 from .registries import Relay
-from .tokens import ISSUER, OPAQUE, active, asked_at, document, jwk, rsa_key, token_of
+from .tokens import ISSUER, OPAQUE, asked_at, document, jwk, rsa_key, token_of
 
 CACHE_KEY = "what-the-workers-alone-know-0123456789"
 INTROSPECTION = "/introspect"
@@ -35,46 +32,12 @@ def sharing(url: str, **config: object) -> dict[str, object]:
     return {"FOREIGN_TOKEN_CACHE_URL": url, "FOREIGN_TOKEN_CACHE_KEY": CACHE_KEY, **config}
 
 
-@pytest.fixture(scope="module", name="redis_url")
-def redis_url_fixture() -> Iterator[str]:
-    with servers.redis() as url:
-        yield url
-
-
-@pytest.fixture(name="store")
-def store_fixture(redis_url: str) -> Iterator[Redis]:
-    """As a stranger sees the Redis, which is empty at first."""
-    client = Redis.from_url(redis_url)
-    client.flushall()
-    yield client
-    client.close()
-
-
-@pytest.fixture(name="worker")
-def worker_fixture(timed_app: MakeApp, redis_url: str, store: Redis) -> Worker:
-    """Makes workers of one app: they have name, registry and Redis in common, and nothing else."""
-
-    def make(resources: list[Resource] | None = None, **config: object) -> Flask:
-        return timed_app(resources, **{**sharing(redis_url), **config})
-
-    return make
-
-
-@pytest.fixture(name="issuing")
-def issuing_fixture() -> Iterator[People]:
-    """A provider that publishes what there is of each kind, and counts who asks for it."""
-    with people_serving() as people:
-        people.pages[WELL_KNOWN] = published(people.url, people.url)
-        people.pages[INTROSPECTION] = active(iss=None, exp=_later())
-        yield people
-
-
-def _later() -> int:
+def later() -> int:
     return int(time.time()) + 10**6
 
 
 def lasting(key: Any = None, **more: Any) -> str:
-    return token_of(key, exp=_later(), **more)
+    return token_of(key, exp=later(), **more)
 
 
 def by(name: str, **more: Any) -> str:
@@ -194,22 +157,6 @@ class Line(Relay):
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
-
-
-@contextmanager
-def line_to(redis_url: str) -> Iterator[Line]:
-    line = Line(redis_url.rsplit(":", 1)[1].split("/")[0])
-    try:
-        yield line
-    finally:
-        line._flows.set()
-        line.cut()
-
-
-@pytest.fixture(name="line")
-def line_fixture(redis_url: str) -> Iterator[Line]:
-    with line_to(redis_url) as line:
-        yield line
 
 
 def rest(now: Clock) -> None:

@@ -20,14 +20,7 @@ from ..apps import ask
 from ..conftest import MakeApp
 from ..http_servers import Peer, serving
 from .people import People
-from .sharing import (  # noqa: F401
-    CACHE_KEY,
-    KINDS,
-    issuing_fixture,
-    redis_url_fixture,
-    sharing,
-    store_fixture,
-)
+from .sharing import CACHE_KEY, KINDS, sharing
 from .tokens import let_in
 
 KEYED = {"FOREIGN_TOKEN_CACHE_KEY": CACHE_KEY}

@@ -13,21 +13,7 @@ from .callers import OPERATOR_SETTINGS
 from .people import People, user_of
 from .people import token as token_about
 from .publishing import document as published
-from .sharing import (  # noqa: F401
-    INTROSPECTION,
-    KEYS,
-    KINDS,
-    WELL_KNOWN,
-    Worker,
-    issuing_fixture,
-    lasting,
-    named,
-    opaque,
-    redis_url_fixture,
-    sharing,
-    store_fixture,
-    worker_fixture,
-)
+from .sharing import INTROSPECTION, KEYS, KINDS, WELL_KNOWN, Worker, lasting, named, opaque, sharing
 from .tokens import ISSUER, OPAQUE, active, let_in, refused, unavailable
 
 

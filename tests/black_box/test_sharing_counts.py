@@ -18,22 +18,7 @@ from ..conftest import MakeApp
 from .callers import OPERATOR_SETTINGS, put_all
 from .people import USERINFO, People, user_of
 from .people import token as token_about
-from .sharing import (  # noqa: F401
-    INTROSPECTION,
-    KEYS,
-    KINDS,
-    WELL_KNOWN,
-    Worker,
-    entries,
-    issuing_fixture,
-    lasting,
-    named,
-    opaque,
-    redis_url_fixture,
-    sharing,
-    store_fixture,
-    worker_fixture,
-)
+from .sharing import INTROSPECTION, KEYS, KINDS, WELL_KNOWN, Worker, entries, lasting, named, opaque, sharing
 from .tokens import OPAQUE, at_once, let_in, refused
 
 

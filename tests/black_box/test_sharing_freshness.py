@@ -13,20 +13,7 @@ from .callers import OPERATOR_SETTINGS, operate, put_all
 from .people import USERINFO, People
 from .people import token as token_about
 from .registries import AT_ONCE
-from .sharing import (  # noqa: F401
-    INTROSPECTION,
-    KEYS,
-    KINDS,
-    Worker,
-    by,
-    issuing_fixture,
-    lasting,
-    opaque,
-    publish,
-    redis_url_fixture,
-    store_fixture,
-    worker_fixture,
-)
+from .sharing import INTROSPECTION, KEYS, KINDS, Worker, by, lasting, opaque, publish
 from .tokens import OPAQUE, active, document, let_in, refused, until
 
 INACTIVE = {"active": False}

@@ -19,23 +19,7 @@ from .callers import OPERATOR_SETTINGS
 from .people import People
 from .people import token as token_about
 from .registries import live, ready
-from .sharing import (  # noqa: F401
-    CACHE_KEY,
-    INTROSPECTION,
-    KEYS,
-    KINDS,
-    Line,
-    Worker,
-    issuing_fixture,
-    lasting,
-    line_fixture,
-    opaque,
-    redis_url_fixture,
-    rest,
-    sharing,
-    store_fixture,
-    worker_fixture,
-)
+from .sharing import CACHE_KEY, INTROSPECTION, KINDS, Line, Worker, lasting, opaque, rest, sharing
 from .tokens import at_once, let_in, refused, rsa_key
 
 PASSWORD = "nobody-else-knows-this-password"
@@ -190,6 +174,14 @@ def test_who_drips_a_byte_at_a_time_is_not_waited_for(make_app: MakeApp, issuing
 
 
 # ---- going and coming
+
+
+@pytest.fixture(name="line")
+def line_fixture(redis_url: str) -> Iterator[Line]:
+    line = Line(redis_url.rsplit(":", 1)[1].split("/")[0])
+    yield line
+    line._flows.set()
+    line.cut()
 
 
 @pytest.fixture(name="by_line")

@@ -12,17 +12,7 @@ from redis import Redis
 from ..apps import ask
 from .people import People
 from .people import token as token_about
-from .sharing import (  # noqa: F401
-    CACHE_KEY,
-    KINDS,
-    Worker,
-    entries,
-    issuing_fixture,
-    opaque,
-    redis_url_fixture,
-    store_fixture,
-    worker_fixture,
-)
+from .sharing import CACHE_KEY, KINDS, Worker, entries, opaque
 from .tokens import OPAQUE, let_in
 
 SUBJECT = "somebody-unmistakable"

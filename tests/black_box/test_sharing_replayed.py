@@ -7,20 +7,7 @@ from redis import Redis
 
 from ..apps import Resource, ask
 from .people import People
-from .sharing import (  # noqa: F401
-    INTROSPECTION,
-    KINDS,
-    Worker,
-    by,
-    entries,
-    issuing_fixture,
-    opaque,
-    publish,
-    put_back,
-    redis_url_fixture,
-    store_fixture,
-    worker_fixture,
-)
+from .sharing import INTROSPECTION, KINDS, Worker, by, entries, opaque, publish, put_back
 from .tokens import ISSUER, OPAQUE, let_in, refused
 
 INACTIVE = {"active": False}

@@ -15,17 +15,7 @@ from ..apps import ask
 from ..conftest import MakeApp
 from .callers import OPERATOR_SETTINGS, run
 from .people import People
-from .sharing import (  # noqa: F401
-    CACHE_KEY,
-    KINDS,
-    Worker,
-    entries,
-    issuing_fixture,
-    redis_url_fixture,
-    sharing,
-    store_fixture,
-    worker_fixture,
-)
+from .sharing import CACHE_KEY, KINDS, Worker, entries, sharing
 from .tokens import let_in
 
 PASSWORD = "nobody-else-knows-this-password"

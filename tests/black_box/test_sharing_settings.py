@@ -18,14 +18,7 @@ from ..conftest import MakeApp
 from ..http_servers import Peer, serving
 from .callers import OPERATOR_SETTINGS, put, run
 from .people import People
-from .sharing import (  # noqa: F401
-    CACHE_KEY,
-    KINDS,
-    issuing_fixture,
-    redis_url_fixture,
-    sharing,
-    store_fixture,
-)
+from .sharing import CACHE_KEY, KINDS, sharing
 from .tokens import let_in
 
 URL = "redis://cache.example:6379/0"

@@ -15,24 +15,7 @@ from ..conftest import MakeApp
 from .callers import OPERATOR_SETTINGS
 from .people import USERINFO, People, user_of
 from .people import token as token_about
-from .sharing import (  # noqa: F401
-    INTROSPECTION,
-    KEYS,
-    KINDS,
-    Kind,
-    Worker,
-    by,
-    entries,
-    issuing_fixture,
-    lasting,
-    named,
-    opaque,
-    put_back,
-    redis_url_fixture,
-    sharing,
-    store_fixture,
-    worker_fixture,
-)
+from .sharing import INTROSPECTION, KEYS, KINDS, Kind, Worker, by, entries, lasting, named, opaque, put_back, sharing
 from .tokens import ISSUER, OPAQUE, active, document, jwk, let_in, refused, rsa_key
 
 Put = Callable[[Redis, bytes, bytes], object]

@@ -5,11 +5,9 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,9 +18,9 @@ from joserfc.jwk import ECKey
 from flask_foreign_token.testing import Issuer
 
 from ..apps import Resource, bearer, policy, without
+from .load import load
 from .waiting import until
 
-THREADS = 4
 PAUSE = 0.01
 """Seconds between two requests of a thread: workers are to be busy, and not to queue for a processor."""
 PATIENCE = 30
@@ -219,21 +217,13 @@ def _get(address: str, token: str) -> tuple[int, str, str]:
 
 @contextmanager
 def calling(address: str, callers: Sequence[Caller]) -> Iterator[Answers]:
-    """What `callers` are answered while the block lasts; :data:`THREADS` of them ask at a time."""
-    answers = Answers()
-    over = threading.Event()
+    """What `callers` are answered while the block lasts; :data:`.THREADS` of them ask at a time."""
     numbers = itertools.count()
 
-    def go_on() -> None:
-        while not over.wait(PAUSE):
-            number, place = divmod(next(numbers), len(callers))
-            answers.all.append(ask(address, callers[place], number))
+    def ask_next() -> Answer:
+        time.sleep(PAUSE)
+        number, place = divmod(next(numbers), len(callers))
+        return ask(address, callers[place], number)
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        threads = [pool.submit(go_on) for _ in range(THREADS)]
-        try:
-            yield answers
-        finally:
-            over.set()
-        for thread in threads:
-            thread.result()
+    with load(ask_next) as answers:
+        yield Answers(answers)

@@ -16,10 +16,11 @@ import pytest
 from flask_foreign_token.testing import Issuer
 
 from . import servers
-from .callers import BROKEN, THREADS, Caller, ask, bad, calling, good, jwt
+from .callers import BROKEN, Caller, ask, bad, calling, good, jwt
 from .databases import Databases
 from .enduring import AT_ONCE, assert_nobody_is_lost, connections, enduring, port_of, sharing, users_in
 from .enduring_app import WORKERS
+from .load import THREADS
 from .repeating import TIMES
 from .waiting import until
 
