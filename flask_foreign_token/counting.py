@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from .errors import Refusal
 from .metrics import (
@@ -48,29 +48,6 @@ class Mirror(Protocol):
 
     def looked(self) -> None:
         """The registry was looked at; what is not counted may have changed."""
-
-
-class Meeting:
-    """What becomes of a token that is not known here, for as long as its block runs."""
-
-    # Written out: as a generator it takes 1 µs more.
-    __slots__ = ("_begun", "_metrics", "introspector", "result")
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-        self._begun = time.perf_counter()
-        self.introspector = NONE
-        """The id of the one that the token goes to, once that is known."""
-        self.result: Literal["accepted", "refused", "unavailable"] = "unavailable"
-
-    def __enter__(self) -> Meeting:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if error is not None:
-            refused = isinstance(error, Refusal) and (error.code or 500) < 500
-            self.result = "refused" if refused else "unavailable"
-        self._metrics.met(self.result, self.introspector, time.perf_counter() - self._begun)
 
 
 class Counter:
@@ -195,18 +172,18 @@ class Metrics:
         """Counts the tokens of an introspector that come and are known here."""
         return self._counter(TOKENS, ("remembered", introspector))
 
-    def meeting(self) -> Meeting:
-        """A block that finds out whose a token is that is not known here.
+    def met(self, introspector: str, begun: float, error: BaseException | None = None) -> None:
+        """A token that is not known here was looked into.
 
-        It is refused where a refusal leaves the block that is the caller's, and whatever else leaves it says that
-        nobody could tell.
+        :param introspector: the id of the one that it went to; :data:`.NONE` where it came to none.
+        :param begun: when that began, by :func:`time.perf_counter`.
+        :param error: what came of it, if nobody did. It is refused where that is a refusal that is the caller's, and
+            whatever else comes says that nobody could tell.
         """
-        return Meeting(self)
-
-    def met(self, result: str, introspector: str, seconds: float) -> None:
-        """A token that is not known here was looked into; see :meth:`meeting`."""
+        # As a block that times itself it takes 1.5 µs more, of the 130 of such a request.
+        result = "accepted" if error is None else _result_of(error)
         self._counter(TOKENS, (result, introspector)).tick()
-        self._histogram(TOKEN_SECONDS, (result,)).observe(seconds)
+        self._histogram(TOKEN_SECONDS, (result,)).observe(time.perf_counter() - begun)
 
     def user(self, event: str) -> None:
         """Somebody was made, changed or let in no more."""
@@ -292,6 +269,10 @@ class Metrics:
         # Only the class: the text may hold a path.
         text = "%s gets the numbers of this process no more, since it raised %s"
         tell(logger, logging.ERROR, text, type(mirror).__module__, type(error).__name__)
+
+
+def _result_of(error: BaseException) -> str:
+    return "refused" if isinstance(error, Refusal) and (error.code or 500) < 500 else "unavailable"
 
 
 def _bounded(series: dict[Labels, Any], labels: Labels) -> Labels:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-import sqlalchemy as sa
 from cachelib import BaseCache
 from flask import Blueprint, Flask, current_app, has_app_context
 from flask_sqlalchemy import SQLAlchemy
@@ -22,6 +21,7 @@ from .cli import commands
 from .decorators import holding_to
 from .errors import ConfigError, Refusal
 from .introspection.remote_keys import KeySourceState
+from .own_database import open_own
 from .policies.python import CodePolicies, Function
 from .redis_cache import opener_of
 from .registry.registry_tables import tables_for
@@ -94,8 +94,7 @@ class ForeignToken:
         )
         app.extensions[EXTENSION] = application
         app.app_ctx_globals_class = globals_class(application, app.app_ctx_globals_class)
-        hooks = app.before_request_funcs.setdefault(None, [])
-        hooks.insert(0, application.before_request)
+        app.before_request_funcs.setdefault(None, []).insert(0, application.before_request)
         if self._has_login:
             login.watch(app, application.before_request)
         app.cli.add_command(commands)
@@ -299,12 +298,7 @@ class ForeignToken:
     def _database(self, app: Flask) -> tuple[SQLAlchemy, Path | None]:
         """The database, and its file where both are ours."""
         db = self._db or app.extensions.get("sqlalchemy")
-        if db is not None:
-            return db, None
-        file = _place_file(app)
-        db = SQLAlchemy()
-        db.init_app(app)
-        return db, file
+        return open_own(app) if db is None else (db, None)
 
 
 @contextmanager
@@ -315,23 +309,6 @@ def _noting(application: Application) -> Iterator[None]:
     except Refusal as refusal:
         application.refused(refusal)
         raise
-
-
-def _place_file(app: Flask) -> Path | None:
-    """Let the database be a file in the instance folder unless the app says otherwise; return the file, if it is one.
-
-    ``SQLAlchemy.init_app`` makes the folder itself for a relative path, and nothing is to be made before the first use.
-    """
-    folder = Path(app.instance_path)
-    if "SQLALCHEMY_DATABASE_URI" not in app.config and "SQLALCHEMY_BINDS" not in app.config:
-        app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///foreign_token.sqlite"
-    url = sa.make_url(app.config.get("SQLALCHEMY_DATABASE_URI", "sqlite://"))
-    name = url.database or ":memory:"
-    if url.get_backend_name() != "sqlite" or name.startswith((":memory:", "file:")) or Path(name).is_absolute():
-        return None
-    file = folder / name
-    app.config["SQLALCHEMY_DATABASE_URI"] = url.set(database=str(file))
-    return file
 
 
 @holding_to(ANY_POLICY)

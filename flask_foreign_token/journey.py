@@ -174,17 +174,13 @@ class _Traveller:
 
     def _check(self, checks: Checks) -> Token:
         """Make the checks that a request's token goes through, each as a stage."""
-        name = next(checks)
-        while True:
-            passed = CHECKS[name]
-            with self._stage(f"check: {name}") as note:
-                try:
-                    name = next(checks)
-                except StopIteration as end:
-                    note.text = passed
-                    token: Token = end.value
-                    return token
+        step = next(checks)
+        while isinstance(step, str):
+            passed = CHECKS[step]
+            with self._stage(f"check: {step}") as note:
+                step = next(checks)
                 note.text = passed
+        return step
 
     def _find_user(
         self, token: Token, credential: Credential, snapshot: RegistrySnapshot

@@ -17,6 +17,7 @@ from .http import Http
 from .introspection.background import at_once, in_background
 from .introspection.choosing import UnknownForm, UnknownIssuer
 from .introspection.token import Credential, Token, Versioned
+from .metrics import NONE
 from .policies.engines import Engines, installed
 from .policies.lint import lint
 from .policies.sql.database import Database
@@ -41,6 +42,7 @@ from .users.accounts import Accounts
 from .users.announced_writes import AnnouncedWrites
 from .users.identifier_links import IdentifierLinks
 from .users.personal_data import PersonalData
+from .users.provider import Provider
 from .users.provisioning import Users
 from .users.snapshot import Event, UserSnapshot
 
@@ -78,7 +80,7 @@ class Runtime:
         if application.forked:
             self._transactions.leave_parents_connections()
             self._user_transactions.leave_parents_connections()
-        self._tokens: Cache[Token] = Cache(settings.token_cache_size, clock)
+        self._tokens: Cache[Standing] = Cache(settings.token_cache_size, clock)
         self.operator = Operator(settings.admin_client_id, settings.admin_client_secret)
         self.http = Http(
             timeout=settings.http_timeout, allow_http_hosts=settings.allow_http_hosts, on_fetch=metrics.fetch
@@ -147,7 +149,7 @@ class Runtime:
         self.links = IdentifierLinks(access, self._issuer_of)
         self.personal_data = PersonalData(access)
 
-    def recall(self, digest: bytes, snapshot: RegistrySnapshot) -> tuple[Standing, Identity] | None:
+    def recall(self, digest: bytes, snapshot: RegistrySnapshot) -> Identity | None:
         """Who presents the token with that digest, as far as nobody needs to be asked; none: that must be found out.
 
         This is all that a request with a token and a user that are known needs: one look-up, and what was found at an
@@ -156,11 +158,8 @@ class Runtime:
         :param digest: of the token: see :func:`.credentials.digest`.
         :param snapshot: the one that the request reads.
         """
-        token = self._tokens.get(digest)
-        if token is None or token.evidence.withdrawn:
-            return None
-        standing: Standing | None = token.memo.standing
-        if standing is None or standing.mark is not snapshot.mark:
+        standing = self._tokens.get(digest)
+        if standing is None or standing.mark is not snapshot.mark or standing.evidence.withdrawn:
             return None
         user = None
         if standing.known is not None:
@@ -169,7 +168,7 @@ class Runtime:
                 return None
             user = known.user
         standing.counter.tick()
-        return standing, Identity(token, user, digest)
+        return Identity(standing.token, user, digest, standing)
 
     def identify(self, credential: Credential, snapshot: RegistrySnapshot, key: bytes) -> Identity:
         """Who presents `credential`.
@@ -178,37 +177,45 @@ class Runtime:
         :param key: the digest of the token: see :func:`.credentials.digest`.
         :raises Refusal: the token is not taken, or that cannot be told.
         """
-        token = self._tokens.get(key)
-        if token is None or token.evidence.withdrawn or not snapshot.vouches(token.introspector):
+        standing = self._tokens.get(key)
+        if standing is None or standing.evidence.withdrawn or not snapshot.vouches(standing.token.introspector):
             return self._meet(credential, snapshot, key)
-        self.metrics.remembered(token.introspector.id).tick()
+        token = standing.token
+        counter = self.metrics.remembered(token.introspector.id)
+        counter.tick()
         provider = snapshot.provider_of(token.introspector)
         user = None if provider is None else self.users.find_or_create(token, provider, credential)
-        return self._identity(token, user, key, snapshot)
-
-    def _identity(self, token: Token, user: UserSnapshot | None, key: bytes, snapshot: RegistrySnapshot) -> Identity:
-        """Who presents `token`, for :meth:`recall` to know as well."""
-        provider = snapshot.provider_of(token.introspector)
-        has_user = provider is not None and token.subject is not None
-        known = self.users.recall(token, provider) if provider is not None and has_user else None
-        if not has_user or (known is not None and known.user is user):
-            counter = self.metrics.remembered(token.introspector.id)
-            token.memo.standing = Standing(snapshot.mark, None if known is None else ref(known), counter)
+        self._remember(key, Standing(token, token.evidence, counter, snapshot.mark), user, provider)
         return Identity(token, user, key)
+
+    def _remember(self, key: bytes, standing: Standing, user: UserSnapshot | None, provider: Provider | None) -> None:
+        """Let :meth:`recall` know `standing`; who the user is only as long as that is remembered."""
+        token = standing.token
+        if provider is not None and token.subject is not None:
+            known = self.users.recall(token, provider)
+            if known is not None and known.user is user:
+                standing.known = ref(known)
+            else:
+                standing.mark = None
+        self._tokens.put(key, standing, token.usable_until)
 
     def _meet(self, credential: Credential, snapshot: RegistrySnapshot, key: bytes) -> Identity:
         """Who presents a credential that is new here."""
-        with self.metrics.meeting() as meeting:
-            introspector, introspect = self._chosen(credential, snapshot)
-            meeting.introspector = introspector.id
+        begun, introspector = time.perf_counter(), NONE
+        try:
+            resource, introspect = self._chosen(credential, snapshot)
+            introspector = resource.id
             token = introspect()
             provider = snapshot.provider_of(token.introspector)
             user = None if provider is None else self.users.meet(token, provider, credential)
             # Only now: a token that userinfo refuses is as new the next time.
-            self._tokens.put(key, token, token.usable_until)
-            identity = self._identity(token, user, key, snapshot)
-            meeting.result = "accepted"
-        return identity
+            counter = self.metrics.remembered(token.introspector.id)
+            self._remember(key, Standing(token, token.evidence, counter, snapshot.mark), user, provider)
+        except BaseException as error:
+            self.metrics.met(introspector, begun, error)
+            raise
+        self.metrics.met(introspector, begun)
+        return Identity(token, user, key)
 
     def prepare_tables(self) -> None:
         """Make our tables, and add what those of an earlier version lack, where that is ours to do.

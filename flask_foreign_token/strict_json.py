@@ -3,7 +3,7 @@
 What comes from outside is compared, signed over and decided upon, so two readers must never see different things in
 it. The reasons are fixed texts: what is refused may be a token or a secret and never appears in an error.
 
-A claims document of 0.7 kB takes 4.6 µs here and 3.3 µs with :func:`json.loads`; the C scanner does the work in both.
+A claims document of 0.7 kB takes 4.5 µs here and 3.1 µs with :func:`json.loads`; the C scanner does the work in both.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def loads(text: str | bytes) -> object:
         value = _scanned(decoded)
     except json.JSONDecodeError:
         raise ValueError("not JSON") from None
-    if "\\u" in decoded:
+    # That the one character is absent shows at once; to look for the two takes 0.5 µs.
+    if "\\" in decoded and "\\u" in decoded:
         _refuse_lone_surrogates(value)
     return value
 

@@ -20,8 +20,10 @@ from .apps import Resource, registry_of, write_registry
 from .conftest import MakeApp
 
 FOLDER = flask_foreign_token.__path__[0]
-MOST_CALLS = 22
+MOST_CALLS = 15
 """Calls of our functions in one such request. Each takes 0.2 µs or so, of some 8 for all of them."""
+MOST_CALLS_TO_DECIDE = 7
+"""Those for a policy that looks at the request as well, in addition."""
 
 Ask = Callable[..., TestResponse]
 
@@ -73,18 +75,21 @@ def calls_of(work: Callable[[], object]) -> Counter[str]:
 
 
 @pytest.mark.parametrize(
-    "pattern",
-    [{"jwt": {"sub": "ann"}}, {"jwt": {"sub": "ann"}, "uri": "/rooms/7", "request-method": "get"}],
+    ("pattern", "most"),
+    [
+        ({"jwt": {"sub": "ann"}}, MOST_CALLS),
+        ({"jwt": {"sub": "ann"}, "uri": "/rooms/7", "request-method": "get"}, MOST_CALLS + MOST_CALLS_TO_DECIDE),
+    ],
     ids=["a policy on the token", "a policy on the address too"],
 )
-def test_a_known_token_takes_few_calls_and_one_hash(make_app: MakeApp, issuer: Issuer, pattern: Any) -> None:
+def test_a_known_token_takes_few_calls_and_one_hash(make_app: MakeApp, issuer: Issuer, pattern: Any, most: int) -> None:
     ask = asking(rooms(make_app([*trust(issuer), policy("p", **pattern)], FOREIGN_TOKEN_REGISTRY_POLL=3600)), issuer)
     assert ask().status_code == 200
 
     calls = calls_of(ask)
 
     assert calls["credentials.py digest"] == 1
-    assert calls.total() <= MOST_CALLS, calls
+    assert calls.total() <= most, calls
     modules = {name.partition(" ")[0] for name in calls}
     assert modules.isdisjoint({"introspection/parse.py", "introspection/jwt.py", "users/store.py", "transactions.py"})
     assert modules.isdisjoint({"http.py", "shared_cache.py", "policies/index.py", "strict_json.py"})
@@ -140,7 +145,7 @@ def test_what_was_allowed_at_one_address_is_allowed_at_no_other(make_app: MakeAp
     assert ask().status_code == 200
 
 
-def test_more_addresses_than_are_remembered_are_decided_as_well(make_app: MakeApp, issuer: Issuer) -> None:
+def test_each_address_is_decided_by_itself(make_app: MakeApp, issuer: Issuer) -> None:
     ask = asking(rooms(make_app([*trust(issuer), policy("p", jwt={"sub": "ann"}, uri="#/rooms/[0-9]+")])), issuer)
 
     for _ in range(2):

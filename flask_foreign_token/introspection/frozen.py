@@ -82,12 +82,8 @@ def _frozen(value: object) -> object:
     return value
 
 
-def _repeated(value: object) -> object:
+def _repeated(value: dict[str, object] | list[object]) -> object:
     """As :func:`_frozen`; the object that stands for all that equal `value`."""
-    if type(value) is str:
-        return interned(value)
-    if not isinstance(value, _COMPOUND):
-        return value
     try:
         key = marshal.dumps(value, _PLAIN)
     except ValueError:
@@ -102,5 +98,11 @@ def _repeated(value: object) -> object:
 
 def _members_repeated(value: dict[str, object] | list[object]) -> object:
     if isinstance(value, dict):
-        return FrozenObject({interned(name): _repeated(member) for name, member in value.items()})
-    return tuple(map(_repeated, value))
+        return FrozenObject({interned(name): _member_repeated(member) for name, member in value.items()})
+    return tuple(map(_member_repeated, value))
+
+
+def _member_repeated(value: object) -> object:
+    if type(value) is str:
+        return interned(value)
+    return _repeated(value) if isinstance(value, _COMPOUND) else value

@@ -75,7 +75,7 @@ class JwtIntrospector:
 
     def introspect_jwt(self, jws: CompactJws, credential: Credential) -> Token:
         """See :meth:`.IssuerIntrospector.introspect_jwt`; `jws` says everything."""
-        return self.verify(jws)
+        return concluded(self.checks(jws))
 
     def verify(self, jws: CompactJws) -> Token:
         """Return the token that `jws` stands for.
@@ -110,7 +110,7 @@ class JwtIntrospector:
         check_client(claims, rules.client_ids)
         yield "subject"
         subject = subject_of(claims, rules.subject_claim)
-        return Token(
+        yield Token(
             issuer=rules.issuer,
             subject=subject,
             expires_at=expires_at,
@@ -129,9 +129,10 @@ def verified_by(jws: Jws, keys: KeySource, algorithms: Collection[str]) -> Verif
     :raises InvalidToken: no key did.
     :raises ProviderUnavailable: the keys cannot be had.
     """
-    if jws.algorithm not in algorithms:
+    algorithm = jws.algorithm
+    if algorithm not in algorithms:
         raise InvalidToken("the algorithm is not permitted")
-    candidates = keys.find(jws.key_id, jws.algorithm)
+    candidates = keys.find(jws.key_id, algorithm)
     if not candidates:
         raise InvalidToken("no key of the issuer fits the token")
     for key in candidates:

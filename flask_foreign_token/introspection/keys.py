@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 from joserfc.jwk import Key
 from joserfc.jws import JWSRegistry
 
@@ -43,6 +46,9 @@ ALGORITHMS: Mapping[str, Algorithm] = {
 }
 """Every algorithm there is, by its name."""
 
+_PKCS1: Final = PKCS1v15()
+_PKCS1_HASHES: Final[Mapping[str, HashAlgorithm]] = {"RS256": SHA256(), "RS384": SHA384(), "RS512": SHA512()}
+
 _OLD_NAMES = {"EdDSA": "Ed25519"}
 
 # CVE-2017-15361: a family of chips made moduli whose remainders are all powers of 65537, and which can be factored.
@@ -67,12 +73,23 @@ class VerificationKey:
     algorithm: str
     key: Key = field(repr=False)
     withdrawn: bool = False
+    _public_key: Any = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._public_key = self.key.get_op_key("verify")
 
     def verify(self, signing_input: bytes, signature: bytes) -> bool:
         """Whether this key made `signature` over `signing_input`."""
-        # The algorithm object costs 0.7 µs more than the bare cryptography call (RS256: 16.4 µs and 15.7 µs), and
-        # knows how long a signature of ECDSA must be.
-        return JWSRegistry.algorithms[self.algorithm].verify(signing_input, signature, self.key)
+        pkcs1_hash = _PKCS1_HASHES.get(self.algorithm)
+        if pkcs1_hash is None:
+            # It knows how long a signature of ECDSA must be, and what PSS is to be salted with.
+            return JWSRegistry.algorithms[self.algorithm].verify(signing_input, signature, self.key)
+        # Most tokens are signed so, and in a request that object would add 1.7 µs to these 20.
+        try:
+            self._public_key.verify(signature, signing_input, _PKCS1, pkcs1_hash)
+        except InvalidSignature:
+            return False
+        return True
 
 
 class KeySource(Protocol):

@@ -150,7 +150,7 @@ class OpaqueIntrospector:
             answer = self._active.get_or_load(key, lambda: self._ask(key, token), patience=PATIENCE)
         except TimeoutError:
             raise ProviderUnavailable(hint="introspection: a call about this token is under way, and slow") from None
-        return (yield from self._verified(answer))
+        yield from self._verified(answer)
 
     def introspect_jwt(self, jws: CompactJws, credential: Credential) -> Token:
         """As :meth:`introspect`, for a JWT, which is not asked about if it says itself that it is not valid.
@@ -169,7 +169,7 @@ class OpaqueIntrospector:
         check_kind(jws.header, jws.claims, None)
         yield "times"
         check_times(jws.claims, self._clock(), self.rules.leeway, default=math.inf)
-        return (yield from self.checks(credential))
+        yield from self.checks(credential)
 
     def _ask(self, key: bytes, token: str) -> tuple[_Answer, float]:
         if self._inactive.get(key):
@@ -219,7 +219,7 @@ class OpaqueIntrospector:
         check_client(claims, rules.client_ids)
         yield "subject"
         subject = self._subject_of(claims)
-        return Token(
+        yield Token(
             issuer=rules.issuer,
             subject=subject,
             expires_at=expires_at,

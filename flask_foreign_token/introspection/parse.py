@@ -97,9 +97,14 @@ def split(token: str, *, max_size: int = MAX_SIZE) -> Jws:
 
 def _taken_apart(token: str, max_size: int) -> tuple[Mapping[str, object], bytes, bytes, bytes]:
     """What :class:`Jws` is made of."""
-    text = _checked(token, max_size)
-    signing_input, _, signature_part = text.rpartition(b".")
-    header_part, _, payload_part = signing_input.partition(b".")
+    _check(token, max_size)
+    signing_input, _, signature_part = token.encode().rpartition(b".")
+    header_part, dot, payload_part = signing_input.partition(b".")
+    if not dot or b"." in payload_part:
+        # To count the dots of every token would take 0.6 µs of each.
+        if token.count(".") == 4:
+            raise InvalidToken("the token is encrypted")
+        raise InvalidToken("the token has not three parts")
     read = _known_header if len(header_part) <= _KNOWN_SIZE else _header
     header, name = read(header_part), "payload"
     try:
@@ -125,21 +130,13 @@ def _header(part: bytes) -> Mapping[str, object]:
 _known_header = lru_cache(maxsize=128)(_header)
 
 
-def _checked(token: str, max_size: int) -> bytes:
-    """`token`, which has three parts."""
-    # Size and dots come before anything is split: 16 KiB of dots must not become 16 384 objects.
+def _check(token: str, max_size: int) -> None:
     if len(token) > max_size:
         raise InvalidToken(f"the token is longer than {max_size // 1024} KiB")
     if not token.isascii():
         raise InvalidToken("the token is not base64url")
     if token.startswith("{"):
         raise InvalidToken("the token is not in compact serialization")
-    dots = token.count(".")
-    if dots == 4:
-        raise InvalidToken("the token is encrypted")
-    if dots != 2:
-        raise InvalidToken("the token has not three parts")
-    return token.encode()
 
 
 def _json_object(text: bytes, name: str) -> dict[str, object]:

@@ -70,7 +70,7 @@ def test_the_checks_can_be_made_one_by_one_up_to_the_first_that_fails(token: str
 
     names: list[str] = []
     with suppress(InvalidToken):
-        names.extend(checks)
+        names.extend(step for step in checks if isinstance(step, str))
 
     assert names == made
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from flask_foreign_token.users.known_users import Known, KnownUsers, Place
+from flask_foreign_token.users.known_users import Known, KnownUsers
 
 from ..loading import Clock
 
-ANN, BOB = Place("idp", "1", "ann"), Place("idp", "1", "bob")
+ANN, BOB = ("idp", "1", "ann"), ("idp", "1", "bob")
 NOW, TTL = 1_000.0, 30.0
 
 

@@ -1,0 +1,84 @@
+"""The database of an app that has none: what becomes of its sessions."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+
+from .conftest import MakeApp
+
+
+@pytest.fixture(name="app")
+def app_fixture(make_app: MakeApp) -> Flask:
+    app = make_app()
+    Path(app.instance_path).mkdir(exist_ok=True)
+    used: list[Any] = []
+    app.extensions["used"] = used
+
+    @app.get("/session")
+    def with_session() -> str:
+        used.append(database(app).session())
+        used[-1].execute(sa.text("SELECT 1"))
+        return "asked"
+
+    @app.get("/failure")
+    def with_failure() -> str:
+        with_session()
+        raise LookupError
+
+    @app.get("/none")
+    def without_session() -> str:
+        return "not asked"
+
+    return app
+
+
+def database(app: Flask) -> SQLAlchemy:
+    found: SQLAlchemy = app.extensions["sqlalchemy"]
+    return found
+
+
+def open_connections(app: Flask) -> int:
+    with app.app_context():
+        pool: Any = database(app).engine.pool
+        return int(pool.checkedout())
+
+
+@pytest.mark.parametrize("path", ["/session", "/failure"])
+def test_a_session_ends_with_its_request(app: Flask, path: str) -> None:
+    statuses = [app.test_client().get(path).status_code for _ in range(2)]
+
+    assert statuses == [200 if path == "/session" else 500] * 2
+    first, second = app.extensions["used"]
+    assert first is not second
+    assert not first.in_transaction()
+    assert open_connections(app) == 0
+
+
+def test_a_session_lasts_while_other_requests_end(app: Flask) -> None:
+    with app.app_context(), ThreadPoolExecutor(1) as other:
+        mine = database(app).session()
+        mine.execute(sa.text("SELECT 1"))
+
+        for path in ("/none", "/session"):
+            assert other.submit(app.test_client().get, path).result().status_code == 200
+
+        assert database(app).session() is mine
+        assert mine.in_transaction()
+    assert not mine.in_transaction()
+    assert open_connections(app) == 0
+
+
+def test_a_context_within_another_has_a_session_of_its_own(app: Flask) -> None:
+    with app.app_context():
+        outer = database(app).session()
+        with app.app_context():
+            assert database(app).session() is not outer
+
+        assert database(app).session() is outer
