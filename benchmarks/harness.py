@@ -3,7 +3,9 @@
 What is compared runs in turns, in one process and one thread: a round of each, again and again, and each time in
 another order. Of each pair of rounds the ratio counts, so that a machine that is slow for a while is slow for all; what
 is told is the median of these ratios, with their quartiles as the spread. The clock is the processor time of the
-thread, which stands still while others have the processor; garbage is collected between rounds, not within.
+thread, which stands still while others have the processor; garbage is collected between rounds, not within. A round can
+begin with calls that are not timed, since a server does one thing all the time, and does not come to it from another
+app that has just pushed all its code and data out of the processor's caches.
 
 ::
 
@@ -22,6 +24,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import NamedTuple
+
+WARM_UP = 5
+"""Calls that begin a round of requests."""
 
 Work = Callable[[], object]
 Clock = Callable[[], float]
@@ -75,6 +80,7 @@ def interleaved(
     rounds: int,
     clock: Clock = time.thread_time,
     numbers: Mapping[str, int] | None = None,
+    warm_up: int = 0,
 ) -> Mapping[str, Sample]:
     """What each of `works` takes, all of them in turns.
 
@@ -83,6 +89,7 @@ def interleaved(
     :param rounds: of each work.
     :param clock: in seconds; another one where the work is not that of one thread: ``time.perf_counter``.
     :param numbers: for works that are so slow, or use up so much, that they are called less often in a round.
+    :param warm_up: calls that begin each round, untimed.
     """
     calls = {name: (numbers or {}).get(name, number) for name in works}
     taken: dict[str, list[float]] = {name: [] for name in works}
@@ -93,6 +100,8 @@ def interleaved(
     for order in in_turns(works, rounds):
         gc.collect()
         for name in order:
+            for _ in range(warm_up):
+                works[name]()
             taken[name].append(seconds_of(works[name], calls[name], clock))
     gc.unfreeze()
     return {name: Sample(tuple(seconds)) for name, seconds in taken.items()}

@@ -16,7 +16,7 @@ from flask import Flask
 from flask_foreign_token.testing import Issuer
 from tests.integration.servers import program, redis
 
-from .harness import Report, Work, interleaved
+from .harness import WARM_UP, Report, Work, interleaved
 from .subjects import (
     SUBJECT,
     Environ,
@@ -50,9 +50,10 @@ def measure(report: Report) -> None:
         issuer = stack.enter_context(Issuer())
         has_redis = program(SERVER) is not None
         works = {**works_alone(stack, issuer), **(works_shared(stack, issuer) if has_redis else {})}
-        samples = interleaved(works, number=NUMBER, rounds=ROUNDS, numbers=FEW)
+        samples = interleaved(works, number=NUMBER, rounds=ROUNDS, numbers=FEW, warm_up=WARM_UP)
         by_wall = {name: work for name, work in works.items() if name == SEEN or name in FEW}
-        waited = interleaved(by_wall, number=NUMBER, rounds=ROUNDS, numbers=FEW, clock=time.perf_counter)
+        clock = time.perf_counter
+        waited = interleaved(by_wall, number=NUMBER, rounds=ROUNDS, numbers=FEW, clock=clock, warm_up=WARM_UP)
     for name in (SEEN, REMEMBERED, INACTIVE, SHARED, ASKED):
         if name in samples:
             report.ratio(GROUP, name, samples[name], to=samples[BARE])
@@ -116,7 +117,7 @@ def opened(stack: ExitStack, issuer: Issuer, config: Mapping[str, object] | None
 
 def new_tokens(issuer: Issuer) -> list[Environ]:
     """A request for each call of one work, by both clocks, and one more."""
-    number = 2 * FEW[ASKED] * (ROUNDS + 1) + 1
+    number = 2 * (FEW[ASKED] + (WARM_UP + FEW[ASKED]) * ROUNDS) + 1
     return [environ(token) for token in tokens(issuer, number)]
 
 

@@ -22,7 +22,7 @@ from flask_foreign_token.registry.edits import Edit
 from flask_foreign_token.testing import Issuer
 
 from . import policy_engines
-from .harness import Figure, Report, Sample, Work, interleaved
+from .harness import WARM_UP, Figure, Report, Sample, Work, interleaved
 from .registry import MANY, MINE, TUTORIAL, by_uri, worker
 from .subjects import (
     PATH,
@@ -151,7 +151,7 @@ def growth(report: Report) -> None:
         with ExitStack() as stack:
             issuer = stack.enter_context(Issuer())
             works = {str(count): stack.enter_context(prepared(family, count, issuer)) for count in (FEW, MANY)}
-            few, many = interleaved(works, number=20, rounds=60).values()
+            few, many = interleaved(works, number=20, rounds=60, warm_up=WARM_UP).values()
         note = f"{few.typical.median * 1e6:.0f} and {many.typical.median * 1e6:.0f} µs"
         group = f"A request with {MANY:,} policies, beside one with {FEW}, that differ in"
         report.ratio(group, family.name, many, to=few, limit=1.1, note=note)

@@ -18,7 +18,7 @@ from flask import Flask, abort, request
 
 from flask_foreign_token.testing import Issuer
 
-from .harness import Report, Sample, Work, interleaved, seconds_of
+from .harness import WARM_UP, Report, Sample, Work, interleaved, seconds_of
 from .subjects import PATH, Body, View, ask, asking, bare_app, environ, keycloak_token, policy, protected_app
 
 GROUP = "Policies by engine, a request times bare Flask"
@@ -68,7 +68,8 @@ def measure(report: Report) -> None:
 def measured(works: Mapping[str, Work]) -> Mapping[str, tuple[Sample, Sample]]:
     """What each takes, and what bare Flask takes beside it."""
     slow = {name for name, work in works.items() if seconds_of(work, 2) > SLOW}
-    quick = interleaved({name: work for name, work in works.items() if name not in slow}, number=20, rounds=50)
+    others = {name: work for name, work in works.items() if name not in slow}
+    quick = interleaved(others, number=20, rounds=50, warm_up=WARM_UP)
     # So many bare requests that what they begin with does not count.
     lasting = interleaved(
         {name: work for name, work in works.items() if name in slow or name == BARE},

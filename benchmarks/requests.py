@@ -14,7 +14,7 @@ from itertools import cycle
 from flask_foreign_token.testing import Issuer
 
 from .bare import bare_app
-from .harness import Figure, Report, Sample, Work, interleaved
+from .harness import WARM_UP, Figure, Report, Sample, Work, interleaved
 from .peers import PEERS, Peer, Provider
 from .subjects import (
     asking,
@@ -29,6 +29,8 @@ from .subjects import (
 
 GROUP = "A protected request, in process, beside bare Flask"
 BARE = "bare Flask, which protects nothing"
+BARE_ELSEWHERE = "bare Flask, another `uri` each time"
+BARE_UNSEEN = "bare Flask, another token each time"
 SEEN = "this package: a token seen before, a policy that reads the token"
 SEEN_BY_REQUEST = "this package: the same, a policy that reads `uri` and method as well"
 SEEN_ELSEWHERE = "this package: the same policy, another `uri` each time"
@@ -39,7 +41,9 @@ NUMBER, ROUNDS = 20, 200
 FEW = 2
 """Calls in a round of those that wait for the provider."""
 ADDRESSES = 40
-"""So many that no token remembers what was decided of each."""
+ASKED_FOR_THE_SAME = {SEEN_ELSEWHERE: BARE_ELSEWHERE, FIRST_SIGHT: BARE_UNSEEN}
+"""With which of the bare ones a case is compared, where it is not :data:`BARE`: requests that differ take longer in any
+app."""
 LIMITS = {SEEN: 1.20, SEEN_BY_REQUEST: 1.25, SEEN_ELSEWHERE: 1.25, FIRST_SIGHT: 2.5}
 ASKS = "asks the provider about each request; of that only its own work counts here, not the waiting"
 
@@ -50,10 +54,16 @@ def measure(report: Report) -> None:
         issuer = stack.enter_context(Issuer())
         works = {**works_of_this_package(stack, issuer), **works_of_peers(issuer)}
         samples = interleaved(
-            works, number=NUMBER, rounds=ROUNDS, numbers={peer.name: FEW for peer in PEERS if peer.introspects}
+            works,
+            number=NUMBER,
+            rounds=ROUNDS,
+            numbers={peer.name: FEW for peer in PEERS if peer.introspects},
+            warm_up=WARM_UP,
         )
     report.time(GROUP, BARE, samples[BARE])
-    figures = [tell(report, name, samples) for name in works if name != BARE]
+    for name in ASKED_FOR_THE_SAME.values():
+        report.time(GROUP, name, samples[name])
+    figures = [tell(report, name, samples) for name in works if name not in (BARE, *ASKED_FOR_THE_SAME.values())]
     report.ratio(
         "First sight of a token, beside the validator of Authlib",
         FIRST_SIGHT,
@@ -74,10 +84,12 @@ def works_of_this_package(stack: ExitStack, issuer: Issuer) -> dict[str, Work]:
     for app in (by_token, by_request, fresh):
         check(app, token)
     anywhere = [environ(token, f"/rooms/{number}") for number in range(ADDRESSES)]
-    unseen = [environ(keycloak_token(issuer)) for _ in range(NUMBER * (ROUNDS + 1))]
+    unseen = [environ(keycloak_token(issuer)) for _ in range(NUMBER + (WARM_UP + NUMBER) * ROUNDS)]
     request = environ(token)
     return {
         BARE: asking(bare_app(), request),
+        BARE_ELSEWHERE: asking_once_each(bare_app(), cycle(anywhere)),
+        BARE_UNSEEN: asking_once_each(bare_app(), cycle(unseen)),
         SEEN: asking(by_token, request),
         SEEN_BY_REQUEST: asking(by_request, request),
         SEEN_ELSEWHERE: asking_once_each(by_request, cycle(anywhere)),
@@ -99,13 +111,13 @@ def work_of(peer: Peer, issuer: Issuer, token: str) -> Work:
 
 
 def tell(report: Report, name: str, samples: Mapping[str, Sample]) -> Figure:
-    """How much more one of them takes than bare Flask."""
+    """How much more one of them takes than bare Flask that is asked for the same."""
     introspects = any(peer.introspects for peer in PEERS if peer.name == name)
     return report.ratio(
         GROUP,
         name,
         samples[name],
-        to=samples[BARE],
+        to=samples[ASKED_FOR_THE_SAME.get(name, BARE)],
         limit=LIMITS.get(name),
         note=ASKS if introspects else "",
     )

@@ -20,7 +20,7 @@ from flask_foreign_token.caching import Cache
 from flask_foreign_token.testing import Issuer
 
 from .bare import View, bare_app, new_room, route
-from .harness import Figure, Report, Sample, Work, interleaved, spread
+from .harness import WARM_UP, Figure, Report, Sample, Work, interleaved, spread
 from .subjects import (
     asking,
     check,
@@ -55,7 +55,8 @@ def measure(report: Report) -> None:
         issuer = stack.enter_context(Issuer())
         token = keycloak_token(issuer)
         steps, parts = steps_of(stack, issuer, token), parts_of(token)
-        samples = interleaved({**steps, **parts}, number=NUMBER, rounds=ROUNDS, numbers=dict.fromkeys(parts, MANY))
+        works, numbers = {**steps, **parts}, dict.fromkeys(parts, MANY)
+        samples = interleaved(works, number=NUMBER, rounds=ROUNDS, numbers=numbers, warm_up=WARM_UP)
     bare = samples[FLASK]
     report.time(STEPS_GROUP, FLASK, bare)
     names = list(steps)

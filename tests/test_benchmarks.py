@@ -65,6 +65,20 @@ def test_every_work_is_called_as_often_as_asked_for() -> None:
     assert [len(sample.seconds) for sample in samples.values()] == [3, 3]
 
 
+def test_calls_that_begin_a_round_are_made_and_not_timed() -> None:
+    calls: Counter[str] = Counter()
+    now = [0.0]
+
+    def work() -> None:
+        now[0] += 1.0
+        calls["work"] += 1
+
+    samples = interleaved({"work": work}, number=2, rounds=3, clock=lambda: now[0], warm_up=5)
+
+    assert calls["work"] == 2 + (5 + 2) * 3
+    assert samples["work"].seconds == (1.0, 1.0, 1.0)
+
+
 def test_what_a_call_takes_is_a_part_of_what_its_round_takes() -> None:
     samples = interleaved({"work": lambda: None}, number=4, rounds=2, clock=ticking(8.0))
 
