@@ -30,6 +30,9 @@ WORKER_CLASSES: Mapping[str, Sequence[str]] = {"sync": (), "gthread": ("--thread
 """With what else each is started."""
 
 WORKERS = 2
+TRIES: Mapping[str, int] = {"sync": 1, "gthread": 3}
+"""How often each is asked in a round, of which the most counts: a connection stays with the worker of the class
+``gthread`` that took it, and now and then one worker takes all."""
 CONNECTIONS = 8
 ROUNDS = 7
 SECONDS = 1
@@ -88,7 +91,8 @@ def throughputs(wrk: str, worker_class: str) -> Mapping[str, Sequence[float]]:
             requests_a_second(wrk, script, port)
         for order in in_turns(ports, ROUNDS):
             for name in order:
-                measured[name].append(requests_a_second(wrk, script, ports[name]))
+                tries = range(TRIES[worker_class])
+                measured[name].append(max(requests_a_second(wrk, script, ports[name]) for _ in tries))
     return measured
 
 
