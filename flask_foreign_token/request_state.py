@@ -6,7 +6,8 @@ import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import Flask, Request, current_app, has_request_context
 from flask import request as current_request
@@ -34,7 +35,6 @@ logger = logging.getLogger(__name__)
 
 _ATTRIBUTE = "foreign_token_state"
 _UNLOADED: Any = object()
-_NOTHING: Final[Mapping[Any, Any]] = {}
 _HOW_TO_FIND_OUT = "none of the policies allows the request; `flask foreign-token explain` shows why"
 
 
@@ -100,7 +100,7 @@ class RequestState:
     identity = ANONYMOUS
     refusal: Refusal | None = None
     """Why the credential was not taken, where ``OPTIONAL`` lets the request go on."""
-    allowed: Mapping[tuple[str, ...], str | None] = _NOTHING
+    allowed: Mapping[tuple[str, ...], str | None] = MappingProxyType({})
     """What guards asked for and were granted, and the id of the policy that granted it."""
     _runtime: Runtime | None = None
     _snapshot: RegistrySnapshot | None = None
