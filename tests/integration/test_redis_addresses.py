@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from flask_foreign_token.testing import Issuer
 from ..apps import ask, policy
 from ..conftest import MakeApp
 from ..http_servers import self_signed
+from .enduring import sharing
 from .servers import Redis, missing, program
 
 PASSWORD = "what-the-redis-wants-to-hear"
@@ -56,12 +56,11 @@ def ways_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
         redis.stop()
 
 
-def statuses(make_app: MakeApp, issuer: Issuer, address: str, **settings: Any) -> list[int]:
+def statuses(make_app: MakeApp, issuer: Issuer, address: str) -> list[int]:
     """What two workers answer, one after the other, that may share what they fetch at `address`."""
     resources = [*issuer.resources(), policy("all", {"jwt": "present?"})]
-    sharing = {"FOREIGN_TOKEN_CACHE_URL": address, "FOREIGN_TOKEN_CACHE_KEY": "what-the-workers-alone-know-0123456789"}
     token = issuer.token(sub="ann")
-    return [ask(make_app(resources, **sharing, **settings), token).status_code for _ in range(2)]
+    return [ask(make_app(resources, **sharing(address)), token).status_code for _ in range(2)]
 
 
 @pytest.mark.parametrize(
