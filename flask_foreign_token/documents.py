@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any, BinaryIO, Final, cast
 
 import yaml
@@ -87,7 +88,7 @@ def read_yaml(raw: bytes) -> object:
         text, an anchor or alias, a tag beyond those of the core schema, a directive, a number outside the range of a
         double, a lone surrogate, more than 64 levels or over 100 000 nodes. Names line and column, and quotes nothing.
     """
-    documents = read_yaml_all(raw)
+    documents = list(islice(_documents_in(raw, MAX_NODES), 2))
     if len(documents) > 1:
         raise ValueError("more than one YAML document")
     return documents[0] if documents else None
@@ -99,9 +100,13 @@ def read_yaml_all(raw: bytes, *, max_nodes: int = MAX_NODES) -> list[object]:
     :param max_nodes: keys and values of all documents together.
     :raises ValueError: as :func:`read_yaml`, but for the number of documents.
     """
+    return list(_documents_in(raw, max_nodes))
+
+
+def _documents_in(raw: bytes, max_nodes: int) -> Iterator[object]:
     # Whatever is refused here for another reason than not being JSON is refused below too, at its place.
     with suppress(ValueError):
-        return [strict_json.loads(raw)]
+        return iter([strict_json.loads(raw)])
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -112,7 +117,7 @@ def read_yaml_all(raw: bytes, *, max_nodes: int = MAX_NODES) -> list[object]:
         raise ValueError(_at(_place(text, match.start()), "a line separator that must be written as an escape"))
     if match := _DIRECTIVE.search(text):
         raise ValueError(_at(_place(text, match.start()), "YAML with a directive"))
-    return list(_documents(text, max_nodes))
+    return _documents(text, max_nodes)
 
 
 def write_yaml(value: object) -> str:

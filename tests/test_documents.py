@@ -148,6 +148,11 @@ def test_a_json_text_is_one_document_and_nothing_is_none() -> None:
     assert read_yaml_all(b"") == []
 
 
+def test_where_one_document_is_wanted_nothing_behind_the_second_is_read() -> None:
+    with pytest.raises(ValueError, match="more than one"):
+        read_yaml(b"a: 1\n---\n- 2\n---\n- [\n")
+
+
 def test_a_fault_in_a_later_document_is_a_fault() -> None:
     with pytest.raises(ValueError, match=r"duplicate key \(line 4, column 1\)"):
         read_yaml_all(b"a: 1\n---\nb: 2\nb: 3\n")
@@ -155,13 +160,14 @@ def test_a_fault_in_a_later_document_is_a_fault() -> None:
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_a_mebibyte_of_anything_is_dealt_with_in_time(piece: str) -> None:
+    """In half a second; ten times that is left to slow machines, and by far exceeded by what is quadratic."""
     raw = (piece * (MIB // len(piece.encode()) + 1)).encode()
     began = time.process_time()
 
     with suppress(ValueError):
         read_yaml(raw)
 
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 5
 
 
 def test_as_many_nodes_as_there_may_be_are_read() -> None:
