@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Any, cast
 
 import sqlalchemy as sa
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
-from sqlalchemy.orm import scoped_session
 
 
 def open_own(app: Flask) -> tuple[SQLAlchemy, Path | None]:
@@ -17,19 +18,38 @@ def open_own(app: Flask) -> tuple[SQLAlchemy, Path | None]:
     It is a file in the instance folder, unless the app says otherwise.
     """
     file = _place_file(app)
-    db = SQLAlchemy()
-    db.session = _Sessions(db.session.session_factory, db.session.registry.scopefunc)
+    db = _OwnDatabase(session_options={"class_": _Session})
     db.init_app(app)
     return db, file
 
 
-class _Sessions(scoped_session[Session]):
-    """The sessions of requests. Flask-SQLAlchemy ends that of each; where nobody has one, to find that out takes 0.3 µs
-    in place of 1.2."""
+class _OwnDatabase(SQLAlchemy):
+    """Has sessions ended as every ``SQLAlchemy`` has, but only from the first one on: most apps open none, and to call
+    a function at the end of each request, having found out whether it must be awaited, takes Flask 1 µs.
+    """
 
-    def remove(self) -> None:
-        if self.registry.registry:
-            super().remove()
+    def init_app(self, app: Flask) -> None:
+        place = len(app.teardown_appcontext_funcs)
+        super().init_app(app)
+        self._app, self._place = app, place
+        self._ends = app.teardown_appcontext_funcs[place:]
+        self._registering = threading.Lock()
+        del app.teardown_appcontext_funcs[place:]
+
+    def end_sessions(self) -> None:
+        """Have the session of each context ended with it, the one at hand included."""
+        with self._registering:
+            ends, self._ends = self._ends, []
+            if ends:
+                # Another list: other requests may be about to call what is in this one.
+                others = self._app.teardown_appcontext_funcs
+                self._app.teardown_appcontext_funcs = [*others[: self._place], *ends, *others[self._place :]]
+
+
+class _Session(Session):
+    def __init__(self, db: SQLAlchemy, **options: Any) -> None:
+        super().__init__(db, **options)
+        cast(_OwnDatabase, db).end_sessions()
 
 
 def _place_file(app: Flask) -> Path | None:

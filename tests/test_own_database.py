@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
+
+from flask_foreign_token import ForeignToken
 
 from .conftest import MakeApp
 
@@ -82,3 +86,44 @@ def test_a_context_within_another_has_a_session_of_its_own(app: Flask) -> None:
             assert database(app).session() is not outer
 
         assert database(app).session() is outer
+
+
+def test_nothing_is_called_at_the_end_of_requests_before_there_was_a_session(app: Flask) -> None:
+    app.test_client().get("/none")
+    assert app.teardown_appcontext_funcs == []
+
+    app.test_client().get("/session")
+    app.test_client().get("/session")
+    assert len(app.teardown_appcontext_funcs) == 1
+
+
+def test_sessions_end_where_flask_sqlalchemy_has_them_end(bare_app: MakeApp) -> None:
+    app, ended = bare_app(), []
+
+    def note(name: str) -> Callable[[BaseException | None], None]:
+        return lambda error: ended.append((name, database(app).session() is session))
+
+    app.teardown_appcontext(note("before"))
+    ForeignToken(app)
+    app.teardown_appcontext(note("after"))
+
+    with app.app_context():
+        session = database(app).session()
+
+    assert ended == [("after", True), ("before", False)]
+
+
+def test_the_first_sessions_of_many_threads_all_end(app: Flask) -> None:
+    begin = threading.Barrier(32)
+
+    def ask() -> int:
+        begin.wait()
+        return app.test_client().get("/session").status_code
+
+    with ThreadPoolExecutor(32) as threads:
+        asked = [threads.submit(ask) for _ in range(32)]
+        assert {call.result() for call in asked} == {200}
+
+    assert not any(session.in_transaction() for session in app.extensions["used"])
+    assert len(database(app).session.registry.registry) == 0
+    assert len(app.teardown_appcontext_funcs) == 1
