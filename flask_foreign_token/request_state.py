@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from flask import Flask, Request, current_app, has_request_context
 from flask import request as current_request
@@ -44,16 +45,42 @@ class Identity(NamedTuple):
     :param token: verified; none when the request is anonymous.
     :param user: none also when the introspector has no provider, or users are not created and this one is unknown.
     :param token_digest: SHA-256 of the token as it was sent; none where no token was.
-    :param standing: what the token was known by, where nobody had to be asked.
     """
 
     token: Token | None = None
     user: UserSnapshot | None = None
     token_digest: bytes | None = None
-    standing: Standing | None = None
+
+    @property
+    def standing(self) -> Standing | None:
+        """What the token is remembered by."""
+        return None
 
 
 ANONYMOUS = Identity()
+
+
+class Recalled(NamedTuple):
+    """As :class:`Identity`, for whom nobody had to be asked. Of thousands of tokens, each object that is looked at is a
+    wait for memory, and most requests need neither token nor user.
+    """
+
+    standing: Standing
+    known: Known | None
+    token_digest: bytes
+
+    @property
+    def token(self) -> Token:
+        """See :class:`Identity`."""
+        return self.standing.token
+
+    @property
+    def user(self) -> UserSnapshot | None:
+        """See :class:`Identity`."""
+        return None if self.known is None else self.known.user
+
+
+AnyIdentity: TypeAlias = Identity | Recalled
 
 
 @dataclass(slots=True, eq=False)
@@ -61,11 +88,10 @@ class Standing:
     """A token that this process remembers, and what was found out of it at earlier requests. What that rests on is
     looked at whenever it is used.
 
-    What a request looks at is here in one place: of thousands of tokens, each further object is a wait for memory.
-
     :param evidence: the token's.
     :param counter: counts its requests.
-    :param mark: of the snapshot of the registry for which the rest holds; none: it was not found out.
+    :param mark: of the snapshot of the registry for which the rest holds.
+    :param until: when somebody must be asked again, in seconds since the epoch; past, where the rest was not found out.
     :param known: what is remembered of the user, as long as it is; none: the token has none.
     :param prospect: what the policies come to for the token, once that was asked.
     """
@@ -73,7 +99,8 @@ class Standing:
     token: Token
     evidence: Evidence
     counter: Counter
-    mark: object = None
+    mark: object
+    until: float = -math.inf
     known: ref[Known] | None = None
     prospect: Prospect | None = None
 
@@ -97,7 +124,7 @@ class RequestState:
     """What is known of one request; kept on the request object, so that nothing of it outlives the request."""
 
     application: Application
-    identity = ANONYMOUS
+    identity: AnyIdentity = ANONYMOUS
     refusal: Refusal | None = None
     """Why the credential was not taken, where ``OPTIONAL`` lets the request go on."""
     allowed: Mapping[tuple[str, ...], str | None] = MappingProxyType({})
@@ -243,8 +270,9 @@ class RequestState:
     def _prospect(self, policies: Policies) -> Prospect:
         """What the policies come to for the token of the request; from now on that is known."""
         prospect = policies.prospect(self.identity.token)
-        if self.identity.standing is not None:
-            self.identity.standing.prospect = prospect
+        standing = self.identity.standing
+        if standing is not None:
+            standing.prospect = prospect
         return prospect
 
     def _denial(self, names: tuple[str, ...], view: RequestView) -> Refusal:
@@ -256,8 +284,9 @@ class RequestState:
 
     def view(self, request: Request | None = None) -> RequestView:
         """What policies see of the request at hand; `request` is that, where it is known already."""
-        token, user, _, _ = self.identity
-        return RequestView(request or self.request, token, None if user is None else user.resource)
+        identity = self.identity
+        user = identity.user
+        return RequestView(request or self.request, identity.token, None if user is None else user.resource)
 
 
 def check_scopes(token: Token | None, scopes: Collection[str]) -> None:

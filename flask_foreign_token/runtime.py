@@ -30,7 +30,7 @@ from .registry.live import LiveRegistry
 from .registry.resources import Key, Resource
 from .registry.secret_sources import SecretSources, secret_warnings
 from .registry.snapshot import RegistrySnapshot, SnapshotBuilder
-from .request_state import Identity, Standing
+from .request_state import Identity, Recalled, Standing
 from .shared_cache import ALONE
 from .signals import USER_SIGNALS
 from .tables import create_missing, require_tables
@@ -149,7 +149,7 @@ class Runtime:
         self.links = IdentifierLinks(access, self._issuer_of)
         self.personal_data = PersonalData(access)
 
-    def recall(self, digest: bytes, snapshot: RegistrySnapshot) -> Identity | None:
+    def recall(self, digest: bytes, snapshot: RegistrySnapshot) -> Recalled | None:
         """Who presents the token with that digest, as far as nobody needs to be asked; none: that must be found out.
 
         This is all that a request with a token and a user that are known needs: one look-up, and what was found at an
@@ -158,17 +158,18 @@ class Runtime:
         :param digest: of the token: see :func:`.credentials.digest`.
         :param snapshot: the one that the request reads.
         """
-        standing = self._tokens.get(digest)
+        standing = self._tokens.peek(digest)
         if standing is None or standing.mark is not snapshot.mark or standing.evidence.withdrawn:
             return None
-        user = None
+        if not self._clock() < standing.until:
+            return None
+        known = None
         if standing.known is not None:
             known = standing.known()
-            if known is None or not self._clock() < known.until:
+            if known is None or known.ended:
                 return None
-            user = known.user
         standing.counter.tick()
-        return Identity(standing.token, user, digest, standing)
+        return Recalled(standing, known, digest)
 
     def identify(self, credential: Credential, snapshot: RegistrySnapshot, key: bytes) -> Identity:
         """Who presents `credential`.
@@ -181,22 +182,24 @@ class Runtime:
         if standing is None or standing.evidence.withdrawn or not snapshot.vouches(standing.token.introspector):
             return self._meet(credential, snapshot, key)
         token = standing.token
-        counter = self.metrics.remembered(token.introspector.id)
-        counter.tick()
+        self.metrics.remembered(token.introspector.id).tick()
         provider = snapshot.provider_of(token.introspector)
         user = None if provider is None else self.users.find_or_create(token, provider, credential)
-        self._remember(key, Standing(token, token.evidence, counter, snapshot.mark), user, provider)
+        self._remember(key, token, snapshot, user, provider)
         return Identity(token, user, key)
 
-    def _remember(self, key: bytes, standing: Standing, user: UserSnapshot | None, provider: Provider | None) -> None:
-        """Let :meth:`recall` know `standing`; who the user is only as long as that is remembered."""
-        token = standing.token
-        if provider is not None and token.subject is not None:
+    def _remember(
+        self, key: bytes, token: Token, snapshot: RegistrySnapshot, user: UserSnapshot | None, provider: Provider | None
+    ) -> None:
+        """Let :meth:`recall` know of `token`; and who its user is, as long as that is remembered."""
+        counter = self.metrics.remembered(token.introspector.id)
+        standing = Standing(token, token.evidence, counter, snapshot.mark)
+        if provider is None or token.subject is None:
+            standing.until = token.usable_until
+        else:
             known = self.users.recall(token, provider)
             if known is not None and known.user is user:
-                standing.known = ref(known)
-            else:
-                standing.mark = None
+                standing.known, standing.until = ref(known), min(token.usable_until, known.until)
         self._tokens.put(key, standing, token.usable_until)
 
     def _meet(self, credential: Credential, snapshot: RegistrySnapshot, key: bytes) -> Identity:
@@ -209,8 +212,7 @@ class Runtime:
             provider = snapshot.provider_of(token.introspector)
             user = None if provider is None else self.users.meet(token, provider, credential)
             # Only now: a token that userinfo refuses is as new the next time.
-            counter = self.metrics.remembered(token.introspector.id)
-            self._remember(key, Standing(token, token.evidence, counter, snapshot.mark), user, provider)
+            self._remember(key, token, snapshot, user, provider)
         except BaseException as error:
             self.metrics.met(introspector, begun, error)
             raise

@@ -77,6 +77,8 @@ class Policies:
         # Not the policies themselves, which a token that nobody shows any more would keep in memory.
         self._owner = object()
         self._of_nobody = Memo()
+        self._prospects: dict[Prospect, Prospect] = {}
+        """Those there are, since thousands of tokens share few of them."""
 
     def __contains__(self, policy_id: object) -> bool:
         return policy_id in self._by_id
@@ -129,9 +131,9 @@ class Policies:
         memo = self._of_nobody if token is None else token.memo
         known = memo.prospect
         if known is not None and known[0] is self._owner:
-            found: Prospect = known[1]
-            return found
-        found = self._prospect(token)
+            return known[1]  # type: ignore[no-any-return]
+        prospect = self._prospect(token)
+        found = self._prospects.setdefault(prospect, prospect)
         memo.prospect = self._owner, found
         return found
 

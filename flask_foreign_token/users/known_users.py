@@ -17,16 +17,18 @@ from .stored_user import StoredUser
 class Known:
     """What is known of an identifier, and of whom it leads to.
 
-    It holds until its time is over, or it is forgotten: whoever keeps it looks at :attr:`until` before each use.
+    It holds until its time is over, or it is forgotten: whoever keeps it looks at both before each use.
 
     :param issuer: who vouches for the identifier.
-    :param until: seconds since the epoch; past, once it is forgotten. Nothing else of it ever changes.
+    :param until: seconds since the epoch; past, as long as it was never remembered.
+    :param ended: whether it was forgotten. Nothing else of it ever changes.
     """
 
     issuer: str
     user: UserSnapshot
     refreshed_at: float | None
     until: float = -math.inf
+    ended: bool = False
 
     @classmethod
     def of(cls, issuer: str, user: StoredUser, id_: str) -> Known:
@@ -38,7 +40,7 @@ class Known:
 
     def end(self) -> bool:
         """Let it hold no more; always true."""
-        self.until = -math.inf
+        self.ended = True
         return True
 
 
