@@ -81,7 +81,7 @@ class PostgreSQL:
 @contextmanager
 def stoppable_postgresql() -> Iterator[PostgreSQL]:
     """A PostgreSQL that runs."""
-    programs = _programs("PostgreSQL", "initdb", "pg_ctl")
+    programs = programs_of("PostgreSQL", "initdb", "pg_ctl")
     with _folder() as (folder, user), (folder / "log").open("ab") as log:
 
         def run(program: str, *arguments: str) -> None:
@@ -108,7 +108,7 @@ def postgresql() -> Iterator[str]:
 @contextmanager
 def mariadb() -> Iterator[str]:
     """The URL of an empty MariaDB database whose own collation takes many texts for equal."""
-    programs = _programs("MariaDB", "mariadb-install-db", "mariadbd")
+    programs = programs_of("MariaDB", "mariadb-install-db", "mariadbd")
     with _folder() as (folder, user):
         # What native I/O may lock in memory is counted by user, and other servers of the same user have their share.
         options = ["--no-defaults", f"--datadir={folder / 'data'}", "--innodb-use-native-aio=0"]
@@ -186,7 +186,7 @@ class Redis:
 @contextmanager
 def stoppable_redis() -> Iterator[Redis]:
     """An empty Redis that runs."""
-    programs = _programs("Redis", "redis-server")
+    programs = programs_of("Redis", "redis-server")
     port = free_port()
     with _folder() as (folder, user):
         options = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), "--save", "", "--appendonly", "no"]
@@ -211,7 +211,7 @@ def prometheus(target: str) -> Iterator[str]:
 
     :param target: host and port.
     """
-    programs = _programs("Prometheus", "prometheus")
+    programs = programs_of("Prometheus", "prometheus")
     port = free_port()
     with _folder() as (folder, user):
         scraping = {"job_name": "app", "scrape_interval": "200ms", "static_configs": [{"targets": [target]}]}
@@ -251,7 +251,8 @@ def _database(url: str) -> str:
     return engine.url.set(database="app").render_as_string(hide_password=False)
 
 
-def _programs(server: str, *names: str) -> dict[str, str]:
+def programs_of(server: str, *names: str) -> dict[str, str]:
+    """The paths of the programs of `server`; without one of them the test is skipped, or fails where none may be."""
     programs = {name: path for name in names if (path := program(name))}
     if absent := [name for name in names if name not in programs]:
         missing(f"{server} is not installed: no {', '.join(absent)}; `make test SERVERS=apt` installs it")

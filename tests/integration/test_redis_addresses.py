@@ -16,7 +16,7 @@ from ..apps import ask, policy
 from ..conftest import MakeApp
 from ..http_servers import self_signed
 from .enduring import sharing
-from .servers import Redis, missing, program
+from .servers import Redis, programs_of
 
 PASSWORD = "what-the-redis-wants-to-hear"
 
@@ -38,9 +38,7 @@ class Ways:
 @pytest.fixture(scope="module", name="ways")
 def ways_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
     """Those of a Redis that wants a password, or the user ``worker`` with the same."""
-    server = program("redis-server")
-    if server is None:
-        missing("Redis is not installed: no redis-server; `make test SERVERS=apt` installs it")
+    server = programs_of("Redis", "redis-server")["redis-server"]
     folder = tmp_path_factory.mktemp("redis")
     certificate, _ = self_signed(folder, "127.0.0.1")
     ways = Ways(free_port(), free_port(), folder / "socket", certificate)
