@@ -19,7 +19,7 @@ from .signals import access_decided
 from .telling import tell
 
 if TYPE_CHECKING:
-    from .request_state import AnyIdentity
+    from .request_state import Identity
 
 Why = Callable[[], Iterable[str]]
 """Tells which policies were asked in vain and where each parts with the request, a line each, without any value."""
@@ -71,7 +71,7 @@ def is_heard() -> bool:
     return bool(access_decided.receivers) or logger.isEnabledFor(logging.INFO)
 
 
-def note_allowed(app: Flask, request: Request, identity: AnyIdentity, policy: str | None) -> None:
+def note_allowed(app: Flask, request: Request, identity: Identity, policy: str | None) -> None:
     """Tell whoever listens that `request` is allowed; where nobody does (:func:`is_heard`) there is no need to.
 
     :param policy: the id of the one that allows it; none: it is the operator's.
@@ -81,7 +81,7 @@ def note_allowed(app: Flask, request: Request, identity: AnyIdentity, policy: st
     _publish(app, allowed)
 
 
-def note_refused(app: Flask, request: Request, identity: AnyIdentity, refusal: Refusal, why: Why | None = None) -> None:
+def note_refused(app: Flask, request: Request, identity: Identity, refusal: Refusal, why: Why | None = None) -> None:
     """Give `refusal` its id and tell whoever listens; for one that has an id, that was done.
 
     :param why: where policies refuse; asked only if the log is to say so.
@@ -120,7 +120,7 @@ def _publish_why(refused: AccessDecision, why: Why | None) -> None:
             logger.debug("id=%s %s", refused.id, line)
 
 
-def _about(request: Request, identity: AnyIdentity) -> dict[str, Any]:
+def _about(request: Request, identity: Identity) -> dict[str, Any]:
     return {
         "operation": request.endpoint,
         "user": None if identity.user is None else str(identity.user.key),
@@ -128,7 +128,7 @@ def _about(request: Request, identity: AnyIdentity) -> dict[str, Any]:
     }
 
 
-def _token_hash(request: Request, identity: AnyIdentity) -> str | None:
+def _token_hash(request: Request, identity: Identity) -> str | None:
     if identity.token_digest is not None:
         return identity.token_digest.hex()[:_DIGITS]
     # Also where a test says who acts: the header is not looked at then.

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import Flask, Request, current_app, has_request_context
 from flask import request as current_request
@@ -40,47 +40,30 @@ _HOW_TO_FIND_OUT = "none of the policies allows the request; `flask foreign-toke
 
 
 class Identity(NamedTuple):
-    """Who a request is made by.
+    """Who a request is made by. Token and user are looked up where somebody asks for them: of thousands of tokens, each
+    object that is looked at is a wait for memory, and most requests need neither.
 
-    :param token: verified; none when the request is anonymous.
-    :param user: none also when the introspector has no provider, or users are not created and this one is unknown.
+    :param standing: what the token is known by; none when the request is anonymous.
+    :param known: none also when the introspector has no provider, or users are not created and this one is unknown.
     :param token_digest: SHA-256 of the token as it was sent; none where no token was.
     """
 
-    token: Token | None = None
-    user: UserSnapshot | None = None
+    standing: Standing | None = None
+    known: Known | None = None
     token_digest: bytes | None = None
 
     @property
-    def standing(self) -> Standing | None:
-        """What the token is remembered by."""
-        return None
-
-
-ANONYMOUS = Identity()
-
-
-class Recalled(NamedTuple):
-    """As :class:`Identity`, for whom nobody had to be asked. Of thousands of tokens, each object that is looked at is a
-    wait for memory, and most requests need neither token nor user.
-    """
-
-    standing: Standing
-    known: Known | None
-    token_digest: bytes
-
-    @property
-    def token(self) -> Token:
-        """See :class:`Identity`."""
-        return self.standing.token
+    def token(self) -> Token | None:
+        """The token, which is verified."""
+        return None if self.standing is None else self.standing.token
 
     @property
     def user(self) -> UserSnapshot | None:
-        """See :class:`Identity`."""
+        """The user, as policies see them."""
         return None if self.known is None else self.known.user
 
 
-AnyIdentity: TypeAlias = Identity | Recalled
+ANONYMOUS = Identity()
 
 
 @dataclass(slots=True, eq=False)
@@ -124,7 +107,7 @@ class RequestState:
     """What is known of one request; kept on the request object, so that nothing of it outlives the request."""
 
     application: Application
-    identity: AnyIdentity = ANONYMOUS
+    identity = ANONYMOUS
     refusal: Refusal | None = None
     """Why the credential was not taken, where ``OPTIONAL`` lets the request go on."""
     allowed: Mapping[tuple[str, ...], str | None] = MappingProxyType({})

@@ -30,7 +30,7 @@ from .registry.live import LiveRegistry
 from .registry.resources import Key, Resource
 from .registry.secret_sources import SecretSources, secret_warnings
 from .registry.snapshot import RegistrySnapshot, SnapshotBuilder
-from .request_state import Identity, Recalled, Standing
+from .request_state import Identity, Standing
 from .shared_cache import ALONE
 from .signals import USER_SIGNALS
 from .tables import create_missing, require_tables
@@ -41,6 +41,7 @@ from .users.account_access import AccountAccess
 from .users.accounts import Accounts
 from .users.announced_writes import AnnouncedWrites
 from .users.identifier_links import IdentifierLinks
+from .users.known_users import Known
 from .users.personal_data import PersonalData
 from .users.provider import Provider
 from .users.provisioning import Users
@@ -149,7 +150,7 @@ class Runtime:
         self.links = IdentifierLinks(access, self._issuer_of)
         self.personal_data = PersonalData(access)
 
-    def recall(self, digest: bytes, snapshot: RegistrySnapshot) -> Recalled | None:
+    def recall(self, digest: bytes, snapshot: RegistrySnapshot) -> Identity | None:
         """Who presents the token with that digest, as far as nobody needs to be asked; none: that must be found out.
 
         This is all that a request with a token and a user that are known needs: one look-up, and what was found at an
@@ -169,7 +170,7 @@ class Runtime:
             if known is None or known.ended:
                 return None
         standing.counter.tick()
-        return Recalled(standing, known, digest)
+        return Identity(standing, known, digest)
 
     def identify(self, credential: Credential, snapshot: RegistrySnapshot, key: bytes) -> Identity:
         """Who presents `credential`.
@@ -185,22 +186,25 @@ class Runtime:
         self.metrics.remembered(token.introspector.id).tick()
         provider = snapshot.provider_of(token.introspector)
         user = None if provider is None else self.users.find_or_create(token, provider, credential)
-        self._remember(key, token, snapshot, user, provider)
-        return Identity(token, user, key)
+        return self._remembered(key, token, snapshot, user, provider)
 
-    def _remember(
+    def _remembered(
         self, key: bytes, token: Token, snapshot: RegistrySnapshot, user: UserSnapshot | None, provider: Provider | None
-    ) -> None:
-        """Let :meth:`recall` know of `token`; and who its user is, as long as that is remembered."""
+    ) -> Identity:
+        """Who presents `token`, which :meth:`recall` knows from now on; and its user, as long as that is remembered."""
         counter = self.metrics.remembered(token.introspector.id)
         standing = Standing(token, token.evidence, counter, snapshot.mark)
+        known = None
         if provider is None or token.subject is None:
             standing.until = token.usable_until
-        else:
+        elif user is not None:
             known = self.users.recall(token, provider)
             if known is not None and known.user is user:
                 standing.known, standing.until = ref(known), min(token.usable_until, known.until)
+            else:
+                known = Known(token.issuer, user, None)
         self._tokens.put(key, standing, token.usable_until)
+        return Identity(standing, known, key)
 
     def _meet(self, credential: Credential, snapshot: RegistrySnapshot, key: bytes) -> Identity:
         """Who presents a credential that is new here."""
@@ -212,12 +216,12 @@ class Runtime:
             provider = snapshot.provider_of(token.introspector)
             user = None if provider is None else self.users.meet(token, provider, credential)
             # Only now: a token that userinfo refuses is as new the next time.
-            self._remember(key, token, snapshot, user, provider)
+            identity = self._remembered(key, token, snapshot, user, provider)
         except BaseException as error:
             self.metrics.met(introspector, begun, error)
             raise
         self.metrics.met(introspector, begun)
-        return Identity(token, user, key)
+        return identity
 
     def prepare_tables(self) -> None:
         """Make our tables, and add what those of an earlier version lack, where that is ours to do.

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from flask import Flask
 
+from ..counting import Counter
 from ..introspection.frozen import freeze
 from ..introspection.token import Token, Versioned
-from ..request_state import Identity
+from ..request_state import Identity, Standing
+from ..users.known_users import Known
 from ..users.snapshot import UserSnapshot
 from .claims import AUDIENCE, SCOPE
 
@@ -42,10 +44,13 @@ def acting_as(app: Flask, user: object | None, **claims: object) -> Iterator[Non
     :raises KeyError: `app` has no ``ForeignToken``.
     """
     application = app.extensions["foreign_token"]
-    identity = _identity(None if user is None else _snapshot(app, user), claims)
+    snapshot = None if user is None else _snapshot(app, user)
+    token = _token(snapshot, claims)
+    known = None if snapshot is None else Known(token.issuer, snapshot, None)
 
     def authenticate(request: object) -> Identity:
-        return identity
+        # Anew, so that what the policies come to is found out for each request: they may change within the block.
+        return Identity(Standing(token, token.evidence, Counter(), mark=None), known)
 
     before = application.authenticate
     application.authenticate = authenticate
@@ -61,7 +66,7 @@ def _snapshot(app: Flask, user: object) -> UserSnapshot:
     return snapshot
 
 
-def _identity(user: UserSnapshot | None, claims: dict[str, object]) -> Identity:
+def _token(user: UserSnapshot | None, claims: dict[str, object]) -> Token:
     now = int(time.time())
     default: dict[str, object] = {
         "iss": ISSUER,
@@ -76,7 +81,7 @@ def _identity(user: UserSnapshot | None, claims: dict[str, object]) -> Identity:
     expires_at = said.get("exp")
     if not isinstance(expires_at, int | float):
         expires_at = now + LIFETIME
-    token = Token(
+    return Token(
         issuer=str(said.get("iss", ISSUER)),
         subject=str(said.get("sub", "")),
         expires_at=expires_at,
@@ -85,7 +90,6 @@ def _identity(user: UserSnapshot | None, claims: dict[str, object]) -> Identity:
         introspector=Versioned("acting-as", "1"),
         evidence=_Word(),
     )
-    return Identity(token, user)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from flask import Flask, g
 from flask_foreign_token import require_policy
 from flask_foreign_token.testing import Issuer, acting_as
 
-from ..apps import ask, database_of, policy, trusting
+from ..apps import ask, database_of, policy, registry_of, trusting, write_registry
 from ..challenges import body
 from ..conftest import MakeApp
 
@@ -56,6 +56,18 @@ def test_policies_still_decide(app: Flask, issuer: Issuer) -> None:
         answer = ask(app)
 
     assert (answer.status_code, body(answer)) == (403, {"error": "access_denied"})
+
+
+def test_policies_that_change_within_the_block_decide_anew(app: Flask, issuer: Issuer) -> None:
+    user = add_user(app, issuer)
+
+    with acting_as(app, user, role="reader"):
+        before = ask(app).status_code
+        write_registry(registry_of(app), trusting(issuer))
+        app.extensions["foreign_token"].runtime().registry.refresh()
+        after = ask(app).status_code
+
+    assert (before, after) == (200, 403)
 
 
 def test_policies_see_the_user(make_app: MakeApp, issuer: Issuer) -> None:
