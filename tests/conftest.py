@@ -22,8 +22,18 @@ MakeApp = Callable[..., Flask]
 
 
 def pytest_collection_finish() -> None:
-    """Keep what was collected from being looked through by every garbage collection: that is a million objects, and
-    half a second in which no thread runs.
+    set_aside()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _modules_before() -> Iterator[None]:
+    yield
+    set_aside()
+
+
+def set_aside() -> None:
+    """Keep what there is from being looked through by every garbage collection: what pytest has collected and reported
+    comes to millions of objects, and to seconds in which no thread runs.
     """
     gc.collect()
     gc.freeze()
