@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
-from flask import Flask
+from flask import Flask, appcontext_tearing_down, current_app, has_app_context
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
 
@@ -18,38 +17,27 @@ def open_own(app: Flask) -> tuple[SQLAlchemy, Path | None]:
     It is a file in the instance folder, unless the app says otherwise.
     """
     file = _place_file(app)
-    db = _OwnDatabase(session_options={"class_": _Session})
+    db = SQLAlchemy(session_options={"class_": _Session})
+    at_the_end = app.teardown_appcontext_funcs.copy()
     db.init_app(app)
+    # To call a function at the end of each request, having found out whether it must be awaited, takes Flask 1 µs, and
+    # most apps never open a session. See _Session.
+    app.teardown_appcontext_funcs[:] = at_the_end
     return db, file
 
 
-class _OwnDatabase(SQLAlchemy):
-    """Has sessions ended as every ``SQLAlchemy`` has, but only from the first one on: most apps open none, and to call
-    a function at the end of each request, having found out whether it must be awaited, takes Flask 1 µs.
-    """
-
-    def init_app(self, app: Flask) -> None:
-        place = len(app.teardown_appcontext_funcs)
-        super().init_app(app)
-        self._app, self._place = app, place
-        self._ends = app.teardown_appcontext_funcs[place:]
-        self._registering = threading.Lock()
-        del app.teardown_appcontext_funcs[place:]
-
-    def end_sessions(self) -> None:
-        """Have the session of each context ended with it, the one at hand included."""
-        with self._registering:
-            ends, self._ends = self._ends, []
-            if ends:
-                # Another list: other requests may be about to call what is in this one.
-                others = self._app.teardown_appcontext_funcs
-                self._app.teardown_appcontext_funcs = [*others[: self._place], *ends, *others[self._place :]]
-
-
 class _Session(Session):
+    """Has the session of each context ended from the first one on, after all that the app does at its end."""
+
     def __init__(self, db: SQLAlchemy, **options: Any) -> None:
         super().__init__(db, **options)
-        cast(_OwnDatabase, db).end_sessions()
+        if has_app_context():
+            # Once is as good as many times.
+            appcontext_tearing_down.connect(_end_session, current_app._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _end_session(app: Flask, **about: object) -> None:
+    app.extensions["sqlalchemy"].session.remove()
 
 
 def _place_file(app: Flask) -> Path | None:

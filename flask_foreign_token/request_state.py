@@ -40,27 +40,23 @@ _HOW_TO_FIND_OUT = "none of the policies allows the request; `flask foreign-toke
 
 
 class Identity(NamedTuple):
-    """Who a request is made by. Token and user are looked up where somebody asks for them: of thousands of tokens, each
-    object that is looked at is a wait for memory, and most requests need neither.
+    """Who a request is made by.
 
     :param standing: what the token is known by; none when the request is anonymous.
-    :param known: none also when the introspector has no provider, or users are not created and this one is unknown.
+    :param user: none also when the introspector has no provider, or users are not created and this one is unknown.
     :param token_digest: SHA-256 of the token as it was sent; none where no token was.
     """
 
     standing: Standing | None = None
-    known: Known | None = None
+    user: UserSnapshot | None = None
     token_digest: bytes | None = None
 
     @property
     def token(self) -> Token | None:
-        """The token, which is verified."""
+        """What was verified. It is looked up where somebody asks for it: of thousands of tokens, each object that is
+        looked at is a wait for memory, and most requests need it not.
+        """
         return None if self.standing is None else self.standing.token
-
-    @property
-    def user(self) -> UserSnapshot | None:
-        """The user, as policies see them."""
-        return None if self.known is None else self.known.user
 
 
 ANONYMOUS = Identity()

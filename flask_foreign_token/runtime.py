@@ -41,7 +41,6 @@ from .users.account_access import AccountAccess
 from .users.accounts import Accounts
 from .users.announced_writes import AnnouncedWrites
 from .users.identifier_links import IdentifierLinks
-from .users.known_users import Known
 from .users.personal_data import PersonalData
 from .users.provider import Provider
 from .users.provisioning import Users
@@ -164,13 +163,14 @@ class Runtime:
             return None
         if not self._clock() < standing.until:
             return None
-        known = None
+        user = None
         if standing.known is not None:
             known = standing.known()
             if known is None or known.ended:
                 return None
+            user = known.user
         standing.counter.tick()
-        return Identity(standing, known, digest)
+        return Identity(standing, user, digest)
 
     def identify(self, credential: Credential, snapshot: RegistrySnapshot, key: bytes) -> Identity:
         """Who presents `credential`.
@@ -194,17 +194,14 @@ class Runtime:
         """Who presents `token`, which :meth:`recall` knows from now on; and its user, as long as that is remembered."""
         counter = self.metrics.remembered(token.introspector.id)
         standing = Standing(token, token.evidence, counter, snapshot.mark)
-        known = None
         if provider is None or token.subject is None:
             standing.until = token.usable_until
-        elif user is not None:
+        else:
             known = self.users.recall(token, provider)
             if known is not None and known.user is user:
                 standing.known, standing.until = ref(known), min(token.usable_until, known.until)
-            else:
-                known = Known(token.issuer, user, None)
         self._tokens.put(key, standing, token.usable_until)
-        return Identity(standing, known, key)
+        return Identity(standing, user, key)
 
     def _meet(self, credential: Credential, snapshot: RegistrySnapshot, key: bytes) -> Identity:
         """Who presents a credential that is new here."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any
 
@@ -13,11 +15,16 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 import flask_foreign_token
-from flask_foreign_token import require_policy
+from flask_foreign_token import ForeignToken, require_policy
+from flask_foreign_token.errors import InvalidToken
+from flask_foreign_token.introspection.token import Credential, Token
 from flask_foreign_token.testing import Issuer
+from flask_foreign_token.users.provider import Provider
+from flask_foreign_token.users.snapshot import UserSnapshot
 
-from .apps import Resource, registry_of, write_registry
+from .apps import Resource, deactivate, registry_of, rows, write_registry
 from .conftest import MakeApp
+from .loading import Clock
 
 FOLDER = flask_foreign_token.__path__[0]
 MOST_CALLS = 15
@@ -46,9 +53,9 @@ def rooms(app: Flask) -> Flask:
     return app
 
 
-def asking(app: Flask, issuer: Issuer) -> Ask:
+def asking(app: Flask, issuer: Issuer, subject: str = "ann", **claims: Any) -> Ask:
     """Asks with one and the same token, which is known after the first time."""
-    headers = {"Authorization": f"Bearer {issuer.token(sub='ann')}"}
+    headers = {"Authorization": f"Bearer {issuer.token(sub=subject, **claims)}"}
     client = app.test_client()
 
     def ask(path: str = "/rooms/7", method: str = "GET", **options: Any) -> TestResponse:
@@ -209,3 +216,97 @@ def test_a_known_token_is_each_apps_own(make_app: MakeApp, issuer: Issuer) -> No
     for _ in range(3):
         assert allowing.test_client().get("/rooms/7", headers=token).status_code == 200
         assert denying.test_client().get("/rooms/7", headers=token).status_code == 403
+
+
+# ---- the user of a known token
+
+
+ANYBODY = policy("anybody", jwt={"sub": "present?"})
+
+
+def statuses(ask: Ask, times: int = 2) -> list[int]:
+    return [ask().status_code for _ in range(times)]
+
+
+def test_who_is_deactivated_behind_our_back_is_let_in_as_long_as_they_are_remembered(
+    timed_app: MakeApp, now: Clock, issuer: Issuer
+) -> None:
+    app = rooms(timed_app([*trust(issuer), ANYBODY], FOREIGN_TOKEN_USER_TTL=30))
+    ask = asking(app, issuer)
+    assert statuses(ask) == [200, 200]
+
+    deactivate(app, *rows(app, "SELECT id FROM foreign_token_user")[0])
+    now.now += 29
+    assert statuses(ask) == [200, 200]
+    now.now += 1
+    assert statuses(ask) == [401, 401]
+
+
+def test_who_is_forgotten_is_looked_up_though_somebody_still_has_what_was_known(
+    make_app: MakeApp, issuer: Issuer
+) -> None:
+    app = rooms(make_app([*trust(issuer), ANYBODY]))
+    ask = asking(app, issuer)
+    assert statuses(ask) == [200, 200]
+    runtime = app.extensions["foreign_token"].runtime()
+    [(standing, _)] = runtime._tokens._young.values()
+    known = standing.known()
+
+    deactivate(app, known.user.key)
+    runtime.users.forget(known.user.key)
+
+    assert statuses(ask) == [401, 401]
+
+
+def test_who_was_pushed_out_by_others_is_forgotten_while_one_of_their_requests_runs(
+    make_app: MakeApp, issuer: Issuer
+) -> None:
+    extension = ForeignToken()
+    app = rooms(make_app([*trust(issuer), ANYBODY], extension, FOREIGN_TOKEN_TOKEN_CACHE_SIZE=100))
+    begun, go_on = threading.Event(), threading.Event()
+
+    @app.get("/waiting")
+    @require_policy
+    def waiting() -> dict[str, str]:
+        begun.set()
+        go_on.wait(30)
+        return {}
+
+    ask = asking(app, issuer)
+    [key] = rows(app, "SELECT id FROM foreign_token_user")[0]
+    with ThreadPoolExecutor(1) as other:
+        waits = other.submit(ask, "/waiting")
+        begun.wait(30)
+        for number in range(120):
+            asking(app, issuer, f"user{number}")
+            ask()
+        with app.app_context():
+            extension.deactivate(key)
+        refused = statuses(ask)
+        go_on.set()
+        assert waits.result().status_code == 200
+
+    assert refused == [401, 401]
+
+
+def test_who_is_deactivated_while_they_are_looked_up_is_not_remembered_as_let_in(
+    make_app: MakeApp, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = rooms(make_app([*trust(issuer), ANYBODY]))
+    asking(app, issuer)
+    users = app.extensions["foreign_token"].runtime().users
+    meet = users.meet
+
+    def slow_meet(token: Token, provider: Provider, credential: Credential) -> UserSnapshot | None:
+        user = meet(token, provider, credential)
+        assert user is not None
+        deactivate(app, str(user.key))
+        users.forget(user.key)
+        with pytest.raises(InvalidToken, match="inactive"):
+            users.find_or_create(token, provider, credential)
+        return user
+
+    monkeypatch.setattr(users, "meet", slow_meet)
+    another = asking(app, issuer, jti="another")
+
+    assert statuses(another) == [401, 401]

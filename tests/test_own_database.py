@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from flask import Flask
+from flask import Flask, appcontext_tearing_down
 from flask_sqlalchemy import SQLAlchemy
 
 from flask_foreign_token import ForeignToken
@@ -46,6 +45,12 @@ def app_fixture(make_app: MakeApp) -> Flask:
 def database(app: Flask) -> SQLAlchemy:
     found: SQLAlchemy = app.extensions["sqlalchemy"]
     return found
+
+
+def sessions_in(app: Flask) -> int:
+    """How many there are that belong to a context."""
+    registry: Any = database(app).session.registry
+    return len(registry.registry)
 
 
 def open_connections(app: Flask) -> int:
@@ -91,26 +96,43 @@ def test_a_context_within_another_has_a_session_of_its_own(app: Flask) -> None:
 def test_nothing_is_called_at_the_end_of_requests_before_there_was_a_session(app: Flask) -> None:
     app.test_client().get("/none")
     assert app.teardown_appcontext_funcs == []
+    assert not appcontext_tearing_down.has_receivers_for(app)
 
     app.test_client().get("/session")
     app.test_client().get("/session")
-    assert len(app.teardown_appcontext_funcs) == 1
+    assert len(list(appcontext_tearing_down.receivers_for(app))) == 1
 
 
-def test_sessions_end_where_flask_sqlalchemy_has_them_end(bare_app: MakeApp) -> None:
-    app, ended = bare_app(), []
+def test_a_session_lasts_for_all_that_the_app_does_at_the_end(bare_app: MakeApp) -> None:
+    app, asked = bare_app(), []
 
-    def note(name: str) -> Callable[[BaseException | None], None]:
-        return lambda error: ended.append((name, database(app).session() is session))
+    def note(error: BaseException | None) -> None:
+        asked.append(database(app).session() is session)
 
-    app.teardown_appcontext(note("before"))
+    app.teardown_appcontext(note)
     ForeignToken(app)
-    app.teardown_appcontext(note("after"))
+    app.teardown_appcontext(note)
 
     with app.app_context():
         session = database(app).session()
+        session.begin()
 
-    assert ended == [("after", True), ("before", False)]
+    assert asked == [True, True]
+    assert not session.in_transaction()
+    assert sessions_in(app) == 0
+
+
+def test_a_first_session_that_is_opened_at_the_end_ends_too(bare_app: MakeApp) -> None:
+    app = bare_app()
+    Path(app.instance_path).mkdir()
+    app.teardown_appcontext(lambda error: database(app).session.execute(sa.text("SELECT 2")))
+    ForeignToken(app)
+    app.teardown_appcontext(lambda error: database(app).session.execute(sa.text("SELECT 1")))
+
+    with app.app_context():
+        pass
+
+    assert sessions_in(app) == 0
 
 
 def test_the_first_sessions_of_many_threads_all_end(app: Flask) -> None:
@@ -125,5 +147,21 @@ def test_the_first_sessions_of_many_threads_all_end(app: Flask) -> None:
         assert {call.result() for call in asked} == {200}
 
     assert not any(session.in_transaction() for session in app.extensions["used"])
-    assert len(database(app).session.registry.registry) == 0
-    assert len(app.teardown_appcontext_funcs) == 1
+    assert sessions_in(app) == 0
+
+
+def test_sessions_of_two_apps_each_end(bare_app: MakeApp) -> None:
+    extension, apps = ForeignToken(), [bare_app(), bare_app()]
+    for app in apps:
+        extension.init_app(app)
+
+    for app in apps:
+        with app.app_context():
+            database(app).session.begin()
+        assert sessions_in(app) == 0
+
+
+def test_a_session_outside_of_any_context_is_its_makers(app: Flask) -> None:
+    session = database(app).session.session_factory()
+    assert not appcontext_tearing_down.has_receivers_for(app)
+    session.close()

@@ -13,7 +13,6 @@ from ..counting import Counter
 from ..introspection.frozen import freeze
 from ..introspection.token import Token, Versioned
 from ..request_state import Identity, Standing
-from ..users.known_users import Known
 from ..users.snapshot import UserSnapshot
 from .claims import AUDIENCE, SCOPE
 
@@ -46,11 +45,10 @@ def acting_as(app: Flask, user: object | None, **claims: object) -> Iterator[Non
     application = app.extensions["foreign_token"]
     snapshot = None if user is None else _snapshot(app, user)
     token = _token(snapshot, claims)
-    known = None if snapshot is None else Known(token.issuer, snapshot, None)
 
     def authenticate(request: object) -> Identity:
         # Anew, so that what the policies come to is found out for each request: they may change within the block.
-        return Identity(Standing(token, token.evidence, Counter(), mark=None), known)
+        return Identity(Standing(token, token.evidence, Counter(), mark=None), snapshot)
 
     before = application.authenticate
     application.authenticate = authenticate

@@ -17,11 +17,12 @@ from .stored_user import StoredUser
 class Known:
     """What is known of an identifier, and of whom it leads to.
 
-    It holds until its time is over, or it is forgotten: whoever keeps it looks at both before each use.
+    It holds until its time is over, or it is forgotten: whoever keeps it looks at both before each use. It is kept by
+    weak references alone, since what others have pushed out of the cache can be forgotten no more.
 
     :param issuer: who vouches for the identifier.
-    :param until: seconds since the epoch; past, as long as it was never remembered.
-    :param ended: whether it was forgotten. Nothing else of it ever changes.
+    :param until: seconds since the epoch; past, as long as it was never remembered. Later, once it is put there again.
+    :param ended: whether it was forgotten.
     """
 
     issuer: str
@@ -55,7 +56,7 @@ def place_of(provider: Provider, subject: str) -> Place:
 
 
 class KnownUsers:
-    """A :class:`.Cache` of users in which whatever is taken out, or replaced, also ends for those who have kept it.
+    """A :class:`.Cache` of users in which whoever is forgotten, or replaced, also ends for those who have kept it.
 
     :param size: how many are kept.
     :param ttl: seconds for which each holds.

@@ -136,6 +136,8 @@ class Users:
         user = _admitted(known, token)
         if not self._refreshing.is_due(look_up.presented, known.refreshed_at, look_up.begun):
             return user
+        # The provider may be slow, and what others have pushed out meanwhile is forgotten only if nobody keeps it.
+        del known
         refreshed = self._for_all("refresh", look_up, self._refresh)
         return None if refreshed is None else _admitted(refreshed, token)
 

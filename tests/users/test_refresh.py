@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -50,6 +51,20 @@ def test_a_token_that_is_known_refreshes_nothing(case: Case) -> None:
 
     assert case.users.find_or_create(a_token("ann"), case.provider, a_credential()) is case.first
     assert case.source.asked == 1
+
+
+def test_who_is_pushed_out_while_the_provider_is_asked_is_kept_by_nobody(case: Case) -> None:
+    kept: list[object] = []
+
+    def push_out() -> None:
+        known = weakref.ref(case.users.recall(a_token("ann"), case.provider))
+        case.users._known._cache.clear()
+        kept.append(known())
+
+    case.source.meanwhile = push_out
+    case.meet()
+
+    assert kept == [None]
 
 
 def test_after_a_refresh_the_next_new_token_asks_nobody(case: Case) -> None:
