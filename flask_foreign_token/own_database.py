@@ -37,7 +37,10 @@ class _Session(Session):
 
 
 def _end_session(app: Flask, **about: object) -> None:
-    app.extensions["sqlalchemy"].session.remove()
+    sessions = app.extensions["sqlalchemy"].session
+    # To find out that nobody has one takes 1 µs less than to look for that of this context.
+    if sessions.registry.registry:
+        sessions.remove()
 
 
 def _place_file(app: Flask) -> Path | None:
