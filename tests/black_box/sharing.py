@@ -158,6 +158,12 @@ class Line(Relay):
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def connected(self) -> int:
+        """How many connections there are at this moment."""
+        clients = self._open[::2]
+        return sum(client.fileno() != -1 for client in clients)
+
 
 def rest(now: Clock) -> None:
     """Let the time pass for which a Redis that failed is left alone."""

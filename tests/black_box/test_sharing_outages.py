@@ -20,7 +20,7 @@ from .people import People
 from .people import token as token_about
 from .registries import live, ready
 from .sharing import CACHE_KEY, INTROSPECTION, KINDS, Line, Worker, lasting, opaque, rest, sharing
-from .tokens import at_once, let_in, refused, rsa_key
+from .tokens import at_once, let_in, refused, rsa_key, until
 
 PASSWORD = "nobody-else-knows-this-password"
 
@@ -241,7 +241,9 @@ def test_a_connection_that_the_redis_closed_meanwhile_is_no_outage(by_line, line
     app = by_line()
     let_in(ask(app, "before"))
 
+    assert line.connected
     store.client_kill_filter(_type="normal", skipme=True)
+    until(lambda: not line.connected)
     let_in(ask(app, "after"))
     let_in(ask(app, "later"))
     let_in(ask(worker(opaque(issuing)), "later"))
