@@ -53,8 +53,8 @@ class Identity(NamedTuple):
 
     @property
     def token(self) -> Token | None:
-        """What was verified. It is looked up where somebody asks for it: of thousands of tokens, each object that is
-        looked at is a wait for memory, and most requests need it not.
+        """What was verified. Most requests do without it, and of thousands of tokens each object that is looked at is
+        a wait for memory.
         """
         return None if self.standing is None else self.standing.token
 
@@ -67,7 +67,7 @@ class Standing:
     """A token that this process remembers, and what was found out of it at earlier requests. What that rests on is
     looked at whenever it is used.
 
-    :param evidence: the token's.
+    :param evidence: the token's, here as well, so that a request need not look at the token itself.
     :param counter: counts its requests.
     :param mark: of the snapshot of the registry for which the rest holds.
     :param until: when somebody must be asked again, in seconds since the epoch; past, where the rest was not found out.

@@ -131,11 +131,12 @@ class Policies:
         memo = self._of_nobody if token is None else token.memo
         known = memo.prospect
         if known is not None and known[0] is self._owner:
-            return known[1]  # type: ignore[no-any-return]
-        prospect = self._prospect(token)
-        found = self._prospects.setdefault(prospect, prospect)
-        memo.prospect = self._owner, found
-        return found
+            remembered: Prospect = known[1]
+            return remembered
+        asked = self._prospect(token)
+        prospect = self._prospects.setdefault(asked, asked)
+        memo.prospect = self._owner, prospect
+        return prospect
 
     def allowing(self, view: RequestView, prospect: Prospect) -> str | None:
         """As :meth:`decide`, the id of the policy, of those that look at more than the token.
@@ -146,11 +147,8 @@ class Policies:
             return _first(self._of_request.candidates(view), view).policy
         for place in prospect.left:
             policy, of_request = self._few[place]
-            try:
-                if of_request(view) is True:
-                    return policy.id
-            except FAILURES as error:
-                _note(policy, error, view)
+            if _says(policy, of_request, view):
+                return policy.id
         return None
 
     def allowing_by_address(self, path: str, method: str, prospect: Prospect) -> str | None:
@@ -249,16 +247,11 @@ def _says(policy: CompiledPolicy, decide: Decide | None, view: RequestView) -> b
         # Only true is yes: an engine that answers something else, a coroutine for instance, has not decided.
         return decide is None or decide(view) is True
     except FAILURES as error:
-        _note(policy, error, view)
+        failure = type(error).__name__
+        view.raised = {**view.raised, policy: failure}
+        if view.is_made and failure not in policy.failures:
+            policy.failures += (failure,)
+            # Only the class: the text of an exception may hold what a caller sent.
+            text = "AccessPolicy/%s does not allow what it cannot evaluate: %s"
+            tell(logger, logging.ERROR, text, policy.id, failure)
         return False
-
-
-def _note(policy: CompiledPolicy, error: BaseException, view: RequestView) -> None:
-    """Note that `policy` failed on a request."""
-    failure = type(error).__name__
-    view.raised = {**view.raised, policy: failure}
-    if view.is_made and failure not in policy.failures:
-        policy.failures += (failure,)
-        # Only the class: the text of an exception may hold what a caller sent.
-        text = "AccessPolicy/%s does not allow what it cannot evaluate: %s"
-        tell(logger, logging.ERROR, text, policy.id, failure)
